@@ -1,0 +1,33 @@
+"""What watches or steers a run."""
+
+from callbacks.checkpoint import Checkpoint
+from callbacks.early_stopping import EarlyStopping
+from callbacks.epoch_lines import EpochLines
+from callbacks.latents import LatentWriter
+from callbacks.learning_curves import LearningCurves
+from callbacks.metrics_file import MetricsFile
+from callbacks.pictures import Pictures
+from callbacks.rng_state import RNGState
+from callbacks.run_folder import RunFolder, RunSettings
+from callbacks.run_record import RunRecord, shared_settings, write_text
+from callbacks.settings import differences
+from callbacks.weights_and_biases import WandbSettings, wandb_logger
+
+__all__ = [
+    "Checkpoint",
+    "EarlyStopping",
+    "EpochLines",
+    "LatentWriter",
+    "LearningCurves",
+    "MetricsFile",
+    "Pictures",
+    "RNGState",
+    "RunFolder",
+    "RunRecord",
+    "RunSettings",
+    "WandbSettings",
+    "differences",
+    "shared_settings",
+    "wandb_logger",
+    "write_text",
+]

@@ -1,0 +1,90 @@
+"""Checkpoints of a run: the newest, the one before it, and the best."""
+
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch import callbacks
+
+
+class Checkpoint(callbacks.Checkpoint):
+    """Saves `last.ckpt` after every epoch and `best.ckpt` whenever the monitored metric improved.
+
+    A checkpoint is written beside its final name, flushed to the disk and renamed, so that a file
+    of that name is always whole; the one it replaces is kept as `previous.ckpt`. The epoch's
+    checkpoint is taken after its validation. One in mid-epoch is never taken on the last batch,
+    where Lightning would go on without the validation that is due.
+
+    Args:
+        monitor: logged metric that chooses the best checkpoint; never one of the test part.
+        mode: whether a small (`min`) or a large (`max`) value is good.
+        every_n_batches: save also after so many training batches within an epoch; 0 for epochs only.
+    """
+
+    def __init__(
+        self, monitor: str = "val/total", mode: Literal["min", "max"] = "min", every_n_batches: int = 0
+    ) -> None:
+        super().__init__()
+        if monitor.startswith("test/"):
+            raise ValueError(f"checkpoint.monitor is {monitor!r}: a model is never selected on test data")
+        if mode not in ("min", "max"):
+            raise ValueError(f"checkpoint.mode is {mode!r}: choose min or max")
+        self.monitor = monitor
+        self.every_n_batches = every_n_batches
+        self._sign = 1 if mode == "min" else -1
+        self._best = math.inf
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save in mid-epoch where asked to."""
+        done = batch_idx + 1
+        if self.every_n_batches and done % self.every_n_batches == 0 and done < trainer.num_training_batches:
+            self._save_last(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the epoch, and keep it as the best if it is."""
+        value = trainer.callback_metrics.get(self.monitor)
+        improved = value is not None and self._sign * float(value) < self._best
+        if improved:
+            assert value is not None
+            self._best = self._sign * float(value)
+        last = self._save_last(trainer)
+        if improved and trainer.is_global_zero:
+            copy = last.with_name("best.ckpt.part")
+            shutil.copyfile(last, copy)
+            _flush(copy)
+            copy.replace(last.with_name("best.ckpt"))
+        trainer.strategy.barrier("best checkpoint")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far."""
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the best value so far."""
+        self._best = state_dict["best"]
+
+    def _save_last(self, trainer: Trainer) -> Path:
+        last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
+        part = last.with_name("last.ckpt.part")
+        trainer.save_checkpoint(part, weights_only=False)
+        if trainer.is_global_zero:
+            _flush(part)
+            if last.exists():
+                last.replace(last.with_name("previous.ckpt"))
+            part.replace(last)
+            _flush(last.parent)
+        return last
+
+
+def _flush(path: Path) -> None:
+    """Make sure that a file's bytes, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,97 @@
+"""A line of plain text for every epoch, for logs that are not a terminal."""
+
+import math
+import time
+from collections.abc import Sequence
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
+
+LINES = 30
+
+
+class EpochLines(Callback):
+    """Prints where training stands after each validation; a progress bar would fill a log with control codes.
+
+    A line reads ``epoch 3/30  step 360  train/total 95.2  val/total 97.1  1.2 s``, where steps are training batches
+    and seconds are since training began in this process. A fit of known length, in epochs or steps, prints about 30
+    lines at most, evenly spread, and always its last. Without validation there is a line for a training epoch.
+
+    Args:
+        metrics: names of metrics to print besides those that end in ``/total``, for example ``val/accuracy``.
+    """
+
+    def __init__(self, metrics: Sequence[str] = ()) -> None:
+        self.metrics = list(metrics)
+        self._began = 0.0
+        self._slot = 0
+        self._withheld = ""
+        self._unseen = set(self.metrics)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock."""
+        self._began = time.monotonic()
+        self._slot = 0
+        self._withheld = ""
+        self._unseen = set(self.metrics)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reports, if this validation is a part of training."""
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self._report(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reports, where no validation does."""
+        if not trainer.enable_validation:
+            self._report(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints the last line if it was withheld, and names metrics that were asked for but never came.
+
+        Warns:
+            UserWarning: for each such metric.
+        """
+        if self._withheld:
+            print(self._withheld, flush=True)
+        for name in sorted(self._unseen):
+            rank_zero_warn(f"EpochLines was to print {name!r}, which this run never logged")
+
+    def _report(self, trainer: Trainer) -> None:
+        if not trainer.is_global_zero:
+            return
+        epoch = trainer.current_epoch + 1
+        line = self._line(trainer, epoch)
+        slot = _slot(trainer, epoch)
+        if slot is None or slot > self._slot:
+            self._slot = slot or 0
+            self._withheld = ""
+            print(line, flush=True)
+        else:
+            self._withheld = line
+
+    def _line(self, trainer: Trainer, epoch: int) -> str:
+        values = trainer.callback_metrics
+        self._unseen -= set(values)
+        named = [name for name in self.metrics if name in values]
+        totals = [name for name in values if name.endswith("/total") and name not in named]
+        step = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        return "  ".join(
+            [
+                f"epoch {epoch}/{trainer.max_epochs}" if (trainer.max_epochs or -1) > 0 else f"epoch {epoch}",
+                f"step {step}",
+                *(f"{name} {float(values[name]):.4g}" for name in sorted(totals) + named),
+                f"{time.monotonic() - self._began:.1f} s",
+            ]
+        )
+
+
+def _slot(trainer: Trainer, epoch: int) -> int | None:
+    """Which of the lines of the whole fit is due now, or None if nothing says how long the fit will be."""
+    done = []
+    if trainer.max_epochs is not None and trainer.max_epochs > 0:
+        within = min(1.0, (trainer.fit_loop.epoch_loop.batch_idx + 1) / trainer.num_training_batches)
+        done.append((epoch - 1 + within) / trainer.max_epochs)
+    if trainer.max_steps > 0:
+        done.append(trainer.global_step / trainer.max_steps)
+    return math.floor(LINES * max(done) + 1e-9) if done else None

@@ -1,0 +1,109 @@
+"""Writes the codes that a model predicts to one file."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from numpy.typing import NDArray
+from torch import Tensor
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class LatentWriter(BasePredictionWriter):
+    """Writes the predictions of all processes to ``latents.npz`` in the run's folder.
+
+    It takes predictions that are dictionaries of tensors with the keys ``latent`` (B, D), ``index`` (B,), the position
+    of each example in the data, and ``label`` (B,) where classes are known. The file has the same keys, with one row
+    for each example, sorted by ``index``: ``numpy.load("latents.npz")["latent"]`` is (N, D). Predictions of any other
+    kind are left alone.
+
+    Attributes:
+        paths: the file, once it is written, in the process of rank zero.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(write_interval="epoch")
+        self.paths: list[Path] = []
+
+    def write_on_epoch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        predictions: Sequence[Any],
+        batch_indices: Sequence[Any],
+    ) -> None:
+        """Gathers what every process predicted and writes it in that of rank zero.
+
+        Raises:
+            ValueError: if predictions come from several dataloaders, whose indices would be confused.
+        """
+        if trainer.predict_loop.num_dataloaders > 1:
+            raise ValueError(
+                f"latents.npz holds the codes of one dataset, but predict was given"
+                f" {trainer.predict_loop.num_dataloaders} dataloaders: predict them one at a time"
+            )
+        latents = [batch for batch in predictions if isinstance(batch, Mapping) and {"latent", "index"} <= set(batch)]
+        parts = _gather(_stack(latents) if latents else {}, trainer)
+        merged = merge_parts(parts)
+        if trainer.is_global_zero and merged:
+            path = Path(trainer.default_root_dir) / "latents.npz"
+            _save(path, merged)
+            self.paths = [path]
+
+
+def merge_parts(parts: Sequence[Arrays]) -> Arrays:
+    """Joins what the processes predicted.
+
+    Args:
+        parts: one dictionary of arrays for each process; empty where a process had no data. All others have the same
+            keys, ``index`` among them, and as many rows in each array.
+
+    Returns:
+        The same keys, sorted by ``index``; an example that several processes saw, as happens where a sampler fills up
+        the last batch, is there once. Empty if all parts are.
+    """
+    parts = [part for part in parts if part]
+    if not parts:
+        return {}
+    joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    _, first = np.unique(joined["index"], return_index=True)
+    return {key: values[first] for key, values in joined.items()}
+
+
+def _stack(batches: Sequence[Mapping[str, Tensor]]) -> Arrays:
+    return {key: _array(torch.cat([batch[key].cpu() for batch in batches])) for key in batches[0]}
+
+
+def _array(values: Tensor) -> NDArray[Any]:
+    """NumPy has no bfloat16."""
+    array: NDArray[Any] = (values.float() if values.dtype == torch.bfloat16 else values).detach().numpy()
+    return array
+
+
+def _gather(part: Arrays, trainer: Trainer) -> list[Arrays]:
+    """The parts of all processes in that of rank zero, nothing in the others."""
+    if trainer.world_size == 1:
+        return [part]
+    parts: list[Arrays] | None = [{} for _ in range(trainer.world_size)] if trainer.is_global_zero else None
+    torch.distributed.gather_object(part, parts, dst=0)
+    return parts or []
+
+
+def _save(path: Path, arrays: Arrays) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,68 @@
+"""Random number generators as part of a checkpoint."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+
+
+class RNGState(Callback):
+    """Saves the generators of every process and puts them back before the first batch after a resume.
+
+    Not when the checkpoint is read: building loaders and optimizers draws from the generators in between.
+    Only numbers, lists and tensors are saved, so that the checkpoint loads without pickled code.
+    """
+
+    def __init__(self) -> None:
+        self._pending: list[dict[str, Any]] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """States of all processes, in order of rank."""
+        own = _capture()
+        if not (dist.is_available() and dist.is_initialized()):
+            return {"ranks": [own]}
+        ranks: list[dict[str, Any] | None] = [None] * dist.get_world_size()
+        dist.all_gather_object(ranks, own)
+        return {"ranks": ranks}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep the states until training begins."""
+        self._pending = state_dict["ranks"]
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Put the generators back, once."""
+        if self._pending is None:
+            return
+        if len(self._pending) == trainer.world_size:
+            _restore(self._pending[trainer.global_rank])
+        else:
+            rank_zero_warn(
+                f"the checkpoint was made by {len(self._pending)} processes and is continued by {trainer.world_size}: "
+                "random numbers go on from the seed, not from the checkpoint"
+            )
+        self._pending = None
+
+
+def _capture() -> dict[str, Any]:
+    version, internal, gauss = random.getstate()
+    _, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": [version, list(internal), gauss],
+        "numpy": [torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def _restore(state: dict[str, Any]) -> None:
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,0 +1,108 @@
+"""A run is a folder: where it lies, what it is called, what is in it."""
+
+import os
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_ID_VARIABLE = "ESPALIER_RUN_ID"
+
+
+@dataclass
+class RunSettings:
+    """Which run this is.
+
+    Args:
+        id: name of the run's folder and of its Weights & Biases run; made if not given. An id that
+            exists continues that run.
+        experiment: name of the folder that holds the runs; <technique>-<data> if not given.
+        dir: folder of all experiments.
+        override: continue a run although its model or data settings differ from the checkpoint's.
+    """
+
+    id: str | None = None
+    experiment: str | None = None
+    dir: str = "runs"
+    override: bool = False
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run, `<dir>/<experiment>/<id>`."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, settings: RunSettings, default_experiment: str) -> "RunFolder":
+        """Name a run's folder; nothing is written yet.
+
+        Raises:
+            ValueError: if a name could lead out of the folder or several processes would name it differently.
+        """
+        run_id = settings.id or _shared_id()
+        experiment = settings.experiment or default_experiment
+        for key, name in (("run.id", run_id), ("run.experiment", experiment)):
+            if not _NAME.fullmatch(name) or ".." in name:
+                raise ValueError(
+                    f"--{key} is {name!r}: use letters, digits, '.', '_' and '-', beginning with a letter or digit"
+                )
+        return cls(Path(settings.dir) / experiment / run_id)
+
+    @classmethod
+    def find(cls, settings: RunSettings) -> "RunFolder | None":
+        """Find the run with the given id, in any experiment if none is named.
+
+        Raises:
+            ValueError: if several experiments have a run of that id.
+        """
+        assert settings.id is not None
+        pattern = settings.experiment or "*"
+        found = [
+            path for path in sorted(Path(settings.dir).glob(pattern)) if (path / settings.id / "config.yaml").is_file()
+        ]
+        if len(found) > 1:
+            names = ", ".join(path.name for path in found)
+            raise ValueError(f"--run.id {settings.id!r} exists in several experiments ({names}): add --run.experiment")
+        return cls(found[0] / settings.id) if found else None
+
+    @property
+    def id(self) -> str:
+        """Name of the run."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration of its training."""
+        return self.path / "config.yaml"
+
+    @property
+    def last(self) -> Path:
+        """The newest checkpoint."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the best monitored validation metric."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    def load_config(self) -> dict[str, Any]:
+        """Read the resolved configuration."""
+        with self.config.open() as file:
+            config: dict[str, Any] = yaml.safe_load(file)
+        return config
+
+
+def _shared_id() -> str:
+    """An id that every process of this run arrives at."""
+    if job := os.environ.get("SLURM_JOB_ID"):
+        return f"slurm-{job}"  # a requeued job keeps its number, and so continues its run
+    if "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("--run.id is needed under torchrun: its processes cannot agree on a made one")
+    # processes that Lightning launches inherit the environment
+    return os.environ.setdefault(_ID_VARIABLE, f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")

@@ -1,0 +1,127 @@
+"""What a run leaves behind about itself: its configuration, where it came from, its results."""
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+import yaml
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from callbacks.metrics_file import MetricsFile
+from callbacks.run_folder import RunFolder
+
+_PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "jsonargparse", "wandb", "scikit-learn", "numpy")
+
+
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """Data that can be told from other data."""
+
+    def fingerprint(self) -> str:
+        """Hash of the training part."""
+
+
+class RunRecord(Callback):
+    """Writes `config.yaml` and `provenance.json`, and carries the settings in every checkpoint.
+
+    Args:
+        run: the run's folder.
+        config: the resolved configuration; plain values only.
+        command: what was typed.
+    """
+
+    def __init__(self, run: RunFolder, config: dict[str, Any], command: list[str]) -> None:
+        self._run = run
+        self._config = config
+        self._command = command
+        self._at_start = True
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write the files, before anything is trained."""
+        if not trainer.is_global_zero:
+            return
+        self._run.path.mkdir(parents=True, exist_ok=True)
+        if stage == "fit":
+            write_text(self._run.config, yaml.safe_dump(self._config, sort_keys=False))
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_hyperparams(self._config)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the versions, the code and the data."""
+        self._note_provenance(trainer, "fit")
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the versions and the code of a `validate`."""
+        if trainer.state.fn == "validate":
+            self._note_provenance(trainer, "validate")
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the versions and the code of a `test`."""
+        self._note_provenance(trainer, "test")
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Drop the rows of metrics.csv that this run is about to write again."""
+        if self._at_start:
+            self._at_start = False
+            for logger in trainer.loggers:
+                if isinstance(logger, MetricsFile):
+                    logger.continue_from(trainer.fit_loop.epoch_loop._batches_that_stepped)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The settings that a continued run must share."""
+        return shared_settings(self._config)
+
+    @rank_zero_only
+    def _note_provenance(self, trainer: Trainer, stage: str) -> None:
+        path = self._run.path / "provenance.json"
+        launches = json.loads(path.read_text()) if path.exists() else []
+        data = getattr(trainer, "datamodule", None)
+        launches.append(
+            {
+                "stage": stage,
+                "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "command": self._command,
+                "git_commit": _git("rev-parse", "HEAD"),
+                "git_modified": bool(_git("status", "--porcelain", "--untracked-files=no")),
+                "data_sha256": data.fingerprint() if stage == "fit" and isinstance(data, Fingerprinted) else None,
+                "python": platform.python_version(),
+                "versions": {package: version(package) for package in _PACKAGES},
+                "machine": platform.platform(),
+                "processor": platform.machine(),
+                "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+                "processes": trainer.world_size,
+                "threads": torch.get_num_threads(),
+            }
+        )
+        write_text(path, json.dumps(launches, indent=2) + "\n")
+
+
+def shared_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that defines what is trained, on what and from which seed."""
+    return {key: config.get(key) for key in ("seed_everything", "model", "data")}
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file as a whole."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    os.replace(part, path)
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None  # installed without its repository, or no git: provenance says null
+    return done.stdout.strip()

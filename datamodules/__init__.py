@@ -1,0 +1,29 @@
+"""DataModules; importing this package makes their names known to the command line."""
+
+from datamodules.augmentation import KeyedAugmentation
+from datamodules.batch import ImageBatch, UnlabelledImageBatch
+from datamodules.digits import Digits
+from datamodules.image_folder import ImageFolder
+from datamodules.images import ImageDataModule
+from datamodules.in_memory import InMemoryImages
+from datamodules.sampler import EvaluationSampler, ResumableSampler
+from datamodules.torchvision_sets import CIFAR10, KMNIST, MNIST, SVHN, USPS, FashionMNIST, TorchvisionImages
+
+__all__ = [
+    "CIFAR10",
+    "KMNIST",
+    "MNIST",
+    "SVHN",
+    "USPS",
+    "Digits",
+    "EvaluationSampler",
+    "FashionMNIST",
+    "ImageBatch",
+    "ImageDataModule",
+    "ImageFolder",
+    "InMemoryImages",
+    "KeyedAugmentation",
+    "ResumableSampler",
+    "TorchvisionImages",
+    "UnlabelledImageBatch",
+]

@@ -1,0 +1,32 @@
+"""The batch types: named fields, so that no step has to know the position of anything."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class ImageBatch(NamedTuple):
+    """Labelled images.
+
+    Attributes:
+        image: uint8 (B, C, H, W) on its way to the device, float32 in [0, 1] once there.
+        label: int64 (B,), class of each image.
+        index: int64 (B,), position of each image in its part of the data; noise that must not
+            depend on the batch or the process is keyed on it.
+    """
+
+    image: Tensor
+    label: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+
+
+class UnlabelledImageBatch(NamedTuple):
+    """Images whose labels do not exist or must not be seen: there is no field to read them from.
+
+    Attributes:
+        image: uint8 (B, C, H, W) on its way to the device, float32 in [0, 1] once there.
+        index: int64 (B,), position of each image in its part of the data.
+    """
+
+    image: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here

@@ -1,0 +1,40 @@
+"""A seeded split that keeps the proportions of the classes."""
+
+import torch
+from torch import Tensor
+
+from datamodules.seeding import derive_seed
+
+
+def stratified_split(label: Tensor, fraction: float, *keys: int) -> tuple[Tensor, Tensor]:
+    """Divides examples in two such that each class is divided in the same proportion, up to one example.
+
+    The second part has `round(fraction * N)` examples. Each class gives the whole part of its share, and the
+    classes with the largest remainders give one more (the method of largest remainders).
+
+    Args:
+        label: int64 (N,), class of each example; all equal for examples without classes.
+        fraction: Share of the second part, in [0, 1).
+        keys: Integers that name the draw, a seed first.
+
+    Returns:
+        Positions of the first and of the second part, int64, each in ascending order; together every position once.
+
+    Raises:
+        ValueError: If a positive fraction leaves one of the parts empty.
+    """
+    total = len(label)
+    wanted = round(fraction * total)
+    if fraction > 0 and not 0 < wanted < total:
+        raise ValueError(f"a fraction of {fraction} of {total} images leaves an empty part: change it or add images")
+    _, label, counts = torch.unique(label, return_inverse=True, return_counts=True)
+    share = counts * fraction
+    quota = share.floor().long()
+    remainder_order = (share - quota).argsort(descending=True, stable=True)
+    quota[remainder_order[: wanted - int(quota.sum())]] += 1
+
+    shuffled = torch.randperm(total, generator=torch.Generator().manual_seed(derive_seed(*keys)))
+    grouped = shuffled[label[shuffled].argsort(stable=True)]
+    place_in_class = torch.arange(total) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    held_out = place_in_class < quota.repeat_interleave(counts)
+    return grouped[~held_out].sort().values, grouped[held_out].sort().values

@@ -1,0 +1,117 @@
+"""What every technique needs, and no more."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple, Protocol
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from lit_models.schedules import WarmupCosine
+from networks import FreshNoise, ImageShape, KeyedNoise, Noise
+
+EncoderFactory = Callable[[ImageShape, int], nn.Module]
+DecoderFactory = Callable[[int, ImageShape], nn.Module]
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+SchedulerFactory = Callable[[Optimizer], LRScheduler]
+
+_PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
+
+
+class Images(Protocol):
+    """A batch with images; labels, where it has any, are no business of an unsupervised technique."""
+
+    @property
+    def image(self) -> Tensor:
+        """float32 (B, C, H, W) in [0, 1]."""
+
+    @property
+    def index(self) -> Tensor:
+        """int64 (B,), position of each image in its part of the data."""
+
+
+class Technique(LightningModule):
+    """Builds the optimizer, logs the named terms of a loss, counts training batches.
+
+    A technique implements `loss(batch)`, which returns a NamedTuple whose first field is `total`.
+
+    Args:
+        optimizer: makes the optimizer from the parameters; Adam with its own defaults if not given.
+        scheduler: makes a learning-rate scheduler from the optimizer.
+        scheduler_interval: whether the scheduler steps after every `epoch` or every `step`.
+    """
+
+    batch_step: Tensor
+
+    def __init__(
+        self,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+        scheduler_interval: Literal["epoch", "step"] = "epoch",
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        self._make_optimizer = optimizer or Adam
+        self._make_scheduler = scheduler
+        self._scheduler_interval = scheduler_interval
+        # training batches seen; Lightning's global_step counts the steps of every optimizer instead
+        self.register_buffer("batch_step", torch.zeros((), dtype=torch.int64))
+
+    def loss(self, batch: Any) -> Any:
+        """Named terms of the loss of one batch, `total` first; each a scalar, a mean over the batch."""
+        raise NotImplementedError
+
+    def noise(self, batch: Images) -> Noise:
+        """Fresh random numbers in training; in evaluation the same ones for an example every time."""
+        return FreshNoise(batch.index) if self.training else KeyedNoise(batch.index)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Log the terms of the loss and return their total."""
+        terms = self.loss(batch)
+        self.log_terms("train", terms, batch)
+        total: Tensor = terms.total
+        return total
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Log the terms of the loss as means over the validation part."""
+        self.log_terms("val", self.loss(batch), batch)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Log the terms of the loss as means over the test part."""
+        self.log_terms("test", self.loss(batch), batch)
+
+    def log_terms(self, stage: Literal["train", "val", "test"], terms: NamedTuple, batch: Any) -> None:
+        """Log each term as `<stage>/<name>`.
+
+        Training terms are logged only on the batches that the loggers write (a call costs about
+        280 microseconds a key whether written or not); others as means weighted by batch size.
+        """
+        names = {f"{stage}/{name}": value for name, value in terms._asdict().items()}
+        if stage != "train":
+            self.log_dict(names, on_step=False, on_epoch=True, batch_size=len(batch[0]), sync_dist=True)
+        elif self.trainer._logger_connector.should_update_logs:
+            self.log_dict(names, on_step=True, on_epoch=False, prog_bar=True, sync_dist=True)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Count the batch."""
+        self.batch_step += 1
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer and the scheduler from their factories."""
+        optimizer = self._make_optimizer(self.parameters())
+        if self._make_scheduler is None:
+            return optimizer
+        scheduler = self._make_scheduler(optimizer)
+        if isinstance(scheduler, WarmupCosine):
+            scheduler.start(self.trainer.estimated_stepping_batches)
+        schedule: dict[str, Any] = {"scheduler": scheduler, "interval": self._scheduler_interval}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            schedule["monitor"] = "val/total"
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep only plain values among the hyper-parameters, so that a checkpoint holds data and no code."""
+        saved = checkpoint.get("hyper_parameters", {})
+        checkpoint["hyper_parameters"] = {name: value for name, value in saved.items() if type(value) in _PLAIN}

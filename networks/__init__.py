@@ -1,0 +1,29 @@
+"""Networks: plain modules that know tensors and sizes, and nothing of Lightning."""
+
+from networks.activations import Activation, activation_class
+from networks.convolutional import ConvDecoder, ConvEncoder
+from networks.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
+from networks.likelihoods import Bernoulli, Gaussian, Likelihood
+from networks.mlp import MLPDecoder, MLPEncoder
+from networks.noise import FreshNoise, KeyedNoise, Noise
+from networks.shapes import ImageShape
+
+__all__ = [
+    "Activation",
+    "Bernoulli",
+    "ConvDecoder",
+    "ConvEncoder",
+    "Corruption",
+    "FreshNoise",
+    "Gaussian",
+    "GaussianCorruption",
+    "ImageShape",
+    "KeyedNoise",
+    "Likelihood",
+    "MLPDecoder",
+    "MLPEncoder",
+    "MaskingCorruption",
+    "Noise",
+    "SaltAndPepperCorruption",
+    "activation_class",
+]

@@ -1,0 +1,66 @@
+"""Fully connected encoder and decoder."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+from networks.activations import Activation, activation_class
+from networks.shapes import ImageShape
+
+
+class MLPEncoder(nn.Sequential):
+    """Flatten, hidden layers with an activation each, one linear layer to the code.
+
+    Args:
+        image_shape: shape of the images; supplied by the model.
+        out_features: width of the code; supplied by the model.
+        hidden: widths of the hidden layers from the image inwards; empty for a linear map.
+        activation: after each hidden layer.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        out_features: int,
+        hidden: Sequence[int] = (512, 256),
+        activation: Activation = "relu",
+    ) -> None:
+        widths = [image_shape.numel, *_checked(hidden)]
+        super().__init__(nn.Flatten(), *_hidden_layers(widths, activation), nn.Linear(widths[-1], out_features))
+
+
+class MLPDecoder(nn.Sequential):
+    """Hidden layers with an activation each, one linear layer to the image. The output is unbounded.
+
+    Args:
+        in_features: width of the code; supplied by the model.
+        image_shape: shape of the images; supplied by the model.
+        hidden: widths of the hidden layers from the code outwards; empty for a linear map.
+        activation: after each hidden layer.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        image_shape: ImageShape,
+        hidden: Sequence[int] = (256, 512),
+        activation: Activation = "relu",
+    ) -> None:
+        widths = [in_features, *_checked(hidden)]
+        super().__init__(
+            *_hidden_layers(widths, activation),
+            nn.Linear(widths[-1], image_shape.numel),
+            nn.Unflatten(1, tuple(image_shape)),
+        )
+
+
+def _hidden_layers(widths: list[int], activation: Activation) -> list[nn.Module]:
+    make_activation = activation_class(activation)
+    return [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), make_activation())]
+
+
+def _checked(hidden: Sequence[int]) -> list[int]:
+    if any(width < 1 for width in hidden):
+        raise ValueError(f"hidden is {list(hidden)}: every layer needs at least one unit")
+    return list(hidden)

@@ -1,0 +1,113 @@
+import re
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from callbacks.epoch_lines import EpochLines
+
+
+class Constant(LightningModule):
+    """Logs numbers that a test can foresee."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        self.log("train/total", 90.0 + self.global_step)
+        self.log("train/kl", 5.0)
+        return self.weight.sum()
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        self.log("val/total", 97.125)
+        self.log("val/accuracy", 0.5)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.0)
+
+
+class TwoOptimizers(Constant):
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        for optimizer in self.optimizers():
+            optimizer.step()
+
+    def configure_optimizers(self) -> Any:
+        return [torch.optim.SGD(self.parameters(), 0.0) for _ in range(2)], []
+
+
+def lines_of(
+    capsys: pytest.CaptureFixture[str], callback: EpochLines, model: LightningModule | None = None, **kwargs: Any
+) -> list[str]:
+    data: DataLoader[Tensor] = DataLoader(torch.zeros(4, 1), batch_size=1)  # type: ignore[arg-type]
+    settings: dict[str, Any] = {
+        "logger": False,
+        "callbacks": [callback],
+        "accelerator": "cpu",
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "limit_val_batches": 1,
+        **kwargs,
+    }
+    Trainer(**settings).fit(model or Constant(), data, data)
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+
+
+def test_a_line_says_where_training_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = lines_of(capsys, EpochLines(["val/accuracy"]), max_epochs=2)
+    pattern = r"epoch 1/2  step 4  train/total 93  val/total 97\.12  val/accuracy 0\.5  \d+\.\d s"
+    assert re.fullmatch(pattern, first)
+    assert second.startswith("epoch 2/2  step 8  train/total 97  ")
+
+
+@pytest.mark.parametrize("epochs", [1, 29, 30, 31, 100])
+def test_a_long_fit_prints_few_lines_and_its_last(epochs: int, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = lines_of(capsys, EpochLines(), max_epochs=epochs, limit_train_batches=1)
+    assert len(lines) == min(epochs, 30)
+    assert lines[-1].startswith(f"epoch {epochs}/{epochs} ")
+
+
+def test_the_last_line_is_printed_when_training_stops_early(capsys: pytest.CaptureFixture[str]) -> None:
+    class Stopping(Constant):
+        def on_validation_epoch_end(self) -> None:
+            self.trainer.should_stop = self.current_epoch == 12
+
+    lines = lines_of(capsys, EpochLines(), Stopping(), max_epochs=300, limit_train_batches=1)
+    assert [line.split()[1] for line in lines] == ["10/300", "13/300"]
+
+
+def test_a_fit_that_is_counted_in_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = lines_of(capsys, EpochLines(), max_epochs=-1, max_steps=10, val_check_interval=2)
+    assert [" ".join(line.split()[:4]) for line in lines] == [
+        "epoch 1 step 2",
+        "epoch 1 step 4",
+        "epoch 2 step 6",
+        "epoch 2 step 8",
+        "epoch 3 step 10",
+    ]
+
+
+def test_without_validation_a_line_for_each_training_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = lines_of(capsys, EpochLines(), max_epochs=2, limit_val_batches=0)
+    assert [line.rsplit("  ", 1)[0] for line in lines] == [
+        "epoch 1/2  step 4  train/total 93",
+        "epoch 2/2  step 8  train/total 97",
+    ]
+
+
+def test_steps_are_batches_whatever_the_number_of_optimizers(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = lines_of(capsys, EpochLines(), TwoOptimizers(), max_epochs=2)
+    assert [line.split()[3] for line in lines] == ["4", "8"]
+
+
+def test_a_metric_that_never_comes_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.warns(UserWarning, match="'val/acuracy', which this run never logged"):
+        lines_of(capsys, EpochLines(["val/acuracy"]), max_epochs=1)
