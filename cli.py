@@ -1,6 +1,7 @@
 """Espalier's one entry: `python cli.py fit --config configs/<technique>/<data>.yaml`."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -231,6 +232,8 @@ def main(args: list[str] | None = None) -> EspalierCLI:
     except (ArgumentError, ValueError, FileNotFoundError, PermissionError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
+    finally:
+        os.environ.pop(callbacks.RUN_ID_VARIABLE, None)  # a second call in this process is another run
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ from callbacks.learning_curves import LearningCurves
 from callbacks.metrics_file import MetricsFile
 from callbacks.pictures import Pictures
 from callbacks.rng_state import RNGState
-from callbacks.run_folder import RunFolder, RunSettings
+from callbacks.run_folder import RUN_ID_VARIABLE, RunFolder, RunSettings
 from callbacks.run_record import RunRecord, shared_settings, write_text
 from callbacks.settings import differences
 from callbacks.weights_and_biases import WandbSettings, wandb_logger
 
 __all__ = [
+    "RUN_ID_VARIABLE",
     "Checkpoint",
     "EarlyStopping",
     "EpochLines",

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_ID_VARIABLE = "ESPALIER_RUN_ID"
+RUN_ID_VARIABLE = "ESPALIER_RUN_ID"  # tells the processes that one run launches its id
 
 
 @dataclass
@@ -104,5 +104,4 @@ def _shared_id() -> str:
         return f"slurm-{job}"  # a requeued job keeps its number, and so continues its run
     if "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("--run.id is needed under torchrun: its processes cannot agree on a made one")
-    # processes that Lightning launches inherit the environment
-    return os.environ.setdefault(_ID_VARIABLE, f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
+    return os.environ.setdefault(RUN_ID_VARIABLE, f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")

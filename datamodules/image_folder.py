@@ -1,12 +1,12 @@
 """Your own pictures: a folder of classes, or a flat folder without labels."""
 
-import warnings
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from datamodules.datasets import (
@@ -150,10 +150,9 @@ class ImageFolder(ImageDataModule):
         else:
             check_headers(paths)
             if self.num_workers == 0:
-                warnings.warn(
+                rank_zero_warn(
                     f"{len(paths)} pictures exceed memory_limit_gb={self.memory_limit_gb} and are decoded for every "
-                    "batch: set num_workers to do it in the background",
-                    stacklevel=2,
+                    "batch: set num_workers to do it in the background"
                 )
             sources = [FileImages(part.paths, self.image_shape) for part in parts]
         if not self.class_names:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import Transform
@@ -138,7 +139,8 @@ class ImageDataModule(LightningDataModule):
         """
         if stage == "fit":
             self._resume_at = None
-        self.dataset("test" if "test" in (stage, stage == "predict" and self.predict_part) else "train")
+        special: dict[str, Part] = {"test": "test", "predict": self.predict_part}
+        self.dataset(special.get(stage, "train"))
 
     def train_dataloader(self) -> DataLoader[AnyImageBatch]:
         """Builds the loader of the shuffled training part; after a checkpoint was loaded it begins where that ended."""
@@ -146,10 +148,9 @@ class ImageDataModule(LightningDataModule):
         place, self._resume_at = self._resume_at or {"epoch": self._epoch(), "batch": 0}, None
         size_now = world_size * self.batch_size
         if (size_then := place.get("global_batch_size", size_now)) != size_now and place["batch"] > 0:
-            warnings.warn(
+            rank_zero_warn(
                 f"the checkpoint was made with {size_then} images a step over all processes, the run goes on with "
-                f"{size_now}: the rest of this epoch skips or repeats images",
-                stacklevel=2,
+                f"{size_now}: the rest of this epoch skips or repeats images"
             )
         samples = math.ceil(len(dataset) / world_size)
         if self.drop_last and samples < self.batch_size:
@@ -252,7 +253,7 @@ class ImageDataModule(LightningDataModule):
         if len(dataset) < world_size:
             raise ValueError(f"the {part} part has {len(dataset)} image(s) for {world_size} processes: use fewer")
         sampler = EvaluationSampler(dataset, num_replicas=world_size, rank=rank)
-        return self._loader(dataset, sampler, _common_batch_size(len(dataset), world_size, self.eval_batch_size))
+        return self._loader(dataset, sampler, self.eval_batch_size)
 
     def _loader(
         self,
@@ -278,18 +279,6 @@ def _at_least(minimum: int, **sizes: int) -> None:
     for name, value in sizes.items():
         if value < minimum:
             raise ValueError(f"{name}={value} is impossible: choose {minimum} or more")
-
-
-def _common_batch_size(total: int, world_size: int, batch_size: int) -> int:
-    """Smallest batch size from the given one on with which every process gets the same number of batches.
-
-    The numbers of examples of two processes may differ by one, and so may their numbers of batches. A process with one
-    batch more would wait for ever for the others to join in synchronising the buffers of the model.
-    """
-    least, most = total // world_size, math.ceil(total / world_size)
-    while math.ceil(least / batch_size) != math.ceil(most / batch_size):
-        batch_size += 1
-    return batch_size
 
 
 def _identity(batch: Any) -> Any:

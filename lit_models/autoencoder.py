@@ -195,7 +195,9 @@ class SparseAutoencoder(Autoencoder):
         """Reconstruction error plus the sparsity penalty on the batch mean over all processes."""
         code = self.embed(self.model_input(batch))
         reconstruction = self.reconstruction_loss(code, batch.image)
-        rho_hat = self._mean_over_processes(code.float().mean(0))  # (B, D) -> (D,)
+        rho_hat = code.float().mean(0)  # (B, D) -> (D,)
+        if self.training:  # in evaluation the processes may differ in their number of batches
+            rho_hat = self._mean_over_processes(rho_hat)
         sparsity = kl_sparsity(rho_hat, self.rho)
         total = reconstruction + self.sparsity_weight * sparsity
         return SparseTerms(total, reconstruction, sparsity, rho_hat.mean())

@@ -1,5 +1,6 @@
 """What every technique needs, and no more."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -52,7 +53,10 @@ class Technique(LightningModule):
         scheduler_interval: Literal["epoch", "step"] = "epoch",
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(logger=False)
+        with warnings.catch_warnings():
+            # modules among the arguments: `on_save_checkpoint` leaves them out
+            warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`")
+            self.save_hyperparameters(logger=False)
         self._make_optimizer = optimizer or Adam
         self._make_scheduler = scheduler
         self._scheduler_interval = scheduler_interval
@@ -112,6 +116,20 @@ class Technique(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep only plain values among the hyper-parameters, so that a checkpoint holds data and no code."""
-        saved = checkpoint.get("hyper_parameters", {})
-        checkpoint["hyper_parameters"] = {name: value for name, value in saved.items() if type(value) in _PLAIN}
+        """Keep only plain values among the hyper-parameters, so that a checkpoint holds data and no code.
+
+        A model that the CLI built has nothing else: its factories are still their configuration.
+        """
+        given = checkpoint.get("hyper_parameters", {})
+        checkpoint["hyper_parameters"] = {name: value for name, value in given.items() if type(value) in _PLAIN}
+        checkpoint["arguments_in_code"] = sorted(given.keys() - checkpoint["hyper_parameters"].keys())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to stand in a default for an argument that only code can give again.
+
+        Raises:
+            ValueError: naming the arguments to pass to `load_from_checkpoint`.
+        """
+        if missing := [name for name in checkpoint.get("arguments_in_code", []) if self.hparams.get(name) is None]:
+            arguments = ", ".join(f"{name}=..." for name in missing)
+            raise ValueError(f"the model was built in Python with its own {', '.join(missing)}: pass {arguments} again")

@@ -21,7 +21,7 @@ class KilledError(Exception):
 
 
 class Recorder(LightningModule):
-    """Notes what it sees. Has a buffer, as models do: with it, processes must agree on the number of batches."""
+    """Notes what it sees. Has a buffer, as models do, which processes synchronise."""
 
     step: Tensor
 
@@ -41,6 +41,13 @@ class Recorder(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class ImpatientRecorder(Recorder):
+    """Leaves epoch 1 after three batches."""
+
+    def on_train_batch_start(self, batch: ImageBatch, batch_idx: int) -> int | None:
+        return -1 if (self.current_epoch, batch_idx) == (1, 3) else None
 
 
 class SaveAndDie(Callback):
@@ -80,6 +87,7 @@ def run(
     tmp_path: Path,
     *callbacks: Callback,
     data: Digits | None = None,
+    model: Recorder | None = None,
     checkpoint: Path | None = None,
     **arguments: Any,
 ) -> Recorder:
@@ -92,7 +100,7 @@ def run(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    model = Recorder()
+    model = model or Recorder()
     with suppress(KilledError):
         trainer.fit(model, data or digits(), ckpt_path=checkpoint)
     return model
@@ -155,6 +163,17 @@ def test_resumed_run_with_limited_epochs_and_validation_midway(tmp_path: Path) -
         checkpoint = tmp_path / f"{number}.ckpt"
         before = run(tmp_path, SaveAndDie(checkpoint, hook, 1, batch), **limit)
         assert before.seen + run(tmp_path, checkpoint=checkpoint, **limit).seen == expected
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_resumed_after_an_epoch_that_was_left_early(tmp_path: Path, num_workers: int) -> None:
+    expected = run(tmp_path, model=ImpatientRecorder()).seen
+    assert [seen[0] for seen in expected].count(1) == 3
+    checkpoint = tmp_path / "last.ckpt"
+    kill = SaveAndDie(checkpoint, "on_train_epoch_end", 1)
+    before = run(tmp_path, kill, data=digits(num_workers), model=ImpatientRecorder())
+    after = run(tmp_path, data=digits(num_workers), model=ImpatientRecorder(), checkpoint=checkpoint)
+    assert before.seen + after.seen == expected
 
 
 def test_twice_interrupted_in_one_epoch(whole: Recorder, tmp_path: Path) -> None:

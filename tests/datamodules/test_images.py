@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningModule, Trainer
@@ -203,15 +203,15 @@ def test_drop_last() -> None:
         Toy(batch_size=91, drop_last=True).train_dataloader()
 
 
+@settings(max_examples=30)
 @given(st.integers(2, 5), st.integers(1, 12), st.sampled_from([0.1, 0.13, 0.29, 0.5]))
-def test_processes_evaluate_each_image_once_in_equally_many_batches(world: int, size: int, val_size: float) -> None:
+def test_processes_evaluate_each_image_once(world: int, size: int, val_size: float) -> None:
     ranks = [
         list(as_rank(Toy(eval_batch_size=size, val_size=val_size), rank, world).val_dataloader())
         for rank in range(world)
     ]
     indices = chain.from_iterable(batch.index.tolist() for batches in ranks for batch in batches)  # type: ignore[union-attr]
     assert sorted(indices) == list(range(round(100 * val_size)))
-    assert len({len(batches) for batches in ranks}) == 1
 
 
 def test_more_processes_than_images_is_an_error() -> None:

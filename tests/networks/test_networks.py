@@ -116,13 +116,21 @@ def test_an_unknown_activation_is_one_clear_line(make: Any) -> None:
         make()
 
 
-@pytest.mark.parametrize("make", [lambda hidden: MLPEncoder(ImageShape(1, 8, 8), 4, hidden), lambda hidden: MLPDecoder(4, ImageShape(1, 8, 8), hidden)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda hidden: MLPEncoder(ImageShape(1, 8, 8), 4, hidden),
+        lambda hidden: MLPDecoder(4, ImageShape(1, 8, 8), hidden),
+    ],
+)
 def test_a_layer_without_units_is_one_clear_line(make: Any) -> None:
     with pytest.raises(ValueError, match=r"^hidden is \[8, 0\]: every layer needs at least one unit$"):
         make([8, 0])
 
 
-@pytest.mark.parametrize("make", [lambda n: ConvEncoder(ImageShape(1, 8, 8), 4, n), lambda n: ConvDecoder(4, ImageShape(1, 8, 8), n)])
+@pytest.mark.parametrize(
+    "make", [lambda n: ConvEncoder(ImageShape(1, 8, 8), 4, n), lambda n: ConvDecoder(4, ImageShape(1, 8, 8), n)]
+)
 def test_a_convolution_without_channels_is_one_clear_line(make: Any) -> None:
     with pytest.raises(ValueError, match=r"^channels is \[8, 0\]"):
         make([8, 0])

@@ -25,7 +25,9 @@ def test_it_is_zero_at_the_target(rho: float) -> None:
 
 def test_value_by_hand() -> None:
     # 0.05 log(0.05 / 0.2) + 0.95 log(0.95 / 0.8)
-    assert kl_sparsity(torch.tensor([0.2]), 0.05).item() == pytest.approx(0.05 * math.log(0.25) + 0.95 * math.log(1.1875))
+    assert kl_sparsity(torch.tensor([0.2]), 0.05).item() == pytest.approx(
+        0.05 * math.log(0.25) + 0.95 * math.log(1.1875)
+    )
 
 
 def test_the_mean_comes_first() -> None:

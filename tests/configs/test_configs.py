@@ -1,0 +1,87 @@
+"""Every shipped configuration runs, alone and under every overlay, and says what its keys mean."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import cli
+
+CONFIGS = Path(__file__).parent.parent.parent / "configs"
+OVERLAYS = sorted((CONFIGS / "overlay").glob("*.yaml"))
+TECHNIQUES = sorted(path for path in CONFIGS.glob("*/*.yaml") if path.parent.name not in ("overlay", "sweeps"))
+
+# the names that readers of test.json rely on
+CONTRACT = {
+    "autoencoder": {"test/mse", "test/pca_mse_ratio"},
+    "sparse_autoencoder": {"test/mse", "test/mean_activation"},
+    "denoising_autoencoder": {"test/mse", "test/psnr", "test/psnr_gain"},
+    "vae": {"test/nll", "test/elbo", "test/kl", "test/active_units"},
+    "iwae": {"test/nll", "test/elbo", "test/kl", "test/active_units"},
+}
+
+
+def name(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+@pytest.mark.parametrize("config", TECHNIQUES, ids=name)
+def test_config_runs_through_every_stage(config: Path, tmp_path: Path, mnist_root: Path) -> None:
+    words = ["--config", str(config), "--config", str(CONFIGS / "overlay/debug.yaml"), f"--run.dir={tmp_path}"]
+    if "root" in yaml.safe_load(config.read_text())["data"]["init_args"]:
+        words.append(f"--data.init_args.root={mnist_root}")
+    run = cli.main(["fit", *words, "--run.id=smoke"]).run
+    for stage in ("validate", "test", "predict"):
+        cli.main([stage, f"--run.dir={tmp_path}", "--run.id=smoke"])
+    assert CONTRACT[config.parent.name] <= json.loads((run.path / "test.json").read_text()).keys()
+    assert {"test_reconstructions.png", "reconstructions.png", "learning_curves.png"} <= {
+        path.name for path in (run.path / "media").iterdir()
+    }
+    assert (run.path / "latents.npz").exists()
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("config", TECHNIQUES, ids=name)
+def test_overlays_combine_with_every_config(config: Path, overlay: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["fit", "--config", str(config), "--config", str(overlay), "--print_config"])
+    printed = yaml.safe_load(capsys.readouterr().out)
+    for key, value in yaml.safe_load(overlay.read_text()).items():
+        assert value.items() <= printed[key].items()
+    assert printed["model"]["class_path"].endswith(yaml.safe_load(config.read_text())["model"]["class_path"])
+
+
+@pytest.mark.parametrize("config", TECHNIQUES, ids=name)
+def test_no_size_of_the_data_is_written_in_a_config(config: Path) -> None:
+    assert "image_shape" not in config.read_text()
+    assert "num_classes" not in config.read_text()
+
+
+@pytest.mark.parametrize("config", TECHNIQUES, ids=name)
+def test_technique_has_its_page(config: Path) -> None:
+    page = CONFIGS.parent / "docs" / f"{config.parent.name}.md"
+    assert f"configs/{name(config)}.yaml" in page.read_text()
+
+
+def test_sweep_launches_a_command_that_parses(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = yaml.safe_load((CONFIGS / "sweeps/vae.yaml").read_text())
+    chosen = {
+        key: space["values"][0] if "values" in space else space["min"] for key, space in sweep["parameters"].items()
+    }
+    flags = [f"--{key}={value}" for key, value in chosen.items()]
+    words = [
+        part
+        for word in sweep["command"]
+        for part in (flags if word == "${args}" else [word.replace("${program}", sweep["program"])])
+    ]
+    assert words[:4] == ["${env}", "python", "cli.py", "fit"]
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([*words[3:], "--print_config"])
+    printed = yaml.safe_load(capsys.readouterr().out)
+    for key, value in chosen.items():
+        found = printed
+        for part in key.split("."):
+            found = found[part]
+        assert found == value
+    assert sweep["metric"]["name"] == "val/elbo"

@@ -1,0 +1,40 @@
+"""What every test may use."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _at_home_and_untracked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run from the repository, without an account, without the environment of another run."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    for name in ("ESPALIER_RUN_ID", "SLURM_JOB_ID", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def mnist_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that torchvision reads as MNIST: random images in the official file format."""
+    root = tmp_path_factory.mktemp("sets")
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    for part, count in (("train", 300), ("t10k", 60)):
+        labels = np.arange(count, dtype=np.uint8) % 10
+        images = generator.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        header = {
+            "images-idx3-ubyte": struct.pack(">IIII", 0x803, count, 28, 28),
+            "labels-idx1-ubyte": struct.pack(">II", 0x801, count),
+        }
+        for (name, head), values in zip(header.items(), (images, labels), strict=True):
+            data = head + values.tobytes()
+            (raw / f"{part}-{name}").write_bytes(data)
+            (raw / f"{part}-{name}.gz").write_bytes(gzip.compress(data))
+    return root
