@@ -37,6 +37,7 @@ class EspalierCLI(LightningCLI):
                 "max_epochs": 10,
                 "use_distributed_sampler": False,  # the data brings its own resumable sampler
                 "enable_model_summary": False,
+                "num_sanity_val_steps": 0,  # a continued run would have one more of them than an unbroken one
             },
             seed_everything_default=0,
             parser_kwargs={**parser_kwargs, **{name: dict(parser_kwargs) for name in SUBCOMMANDS}},

@@ -26,6 +26,5 @@ class EarlyStopping(callbacks.EarlyStopping):
         if monitor.startswith("test/"):
             raise ValueError(f"early_stopping.monitor is {monitor!r}: a run is never steered by test data")
         stops = patience is not None
-        super().__init__(
-            monitor, min_delta, sys.maxsize if patience is None else patience, mode=mode, strict=stops, check_finite=stops
-        )
+        limit = sys.maxsize if patience is None else patience
+        super().__init__(monitor, min_delta, limit, mode=mode, strict=stops, check_finite=stops)

@@ -41,7 +41,8 @@ def wandb_logger(settings: WandbSettings, run: RunFolder) -> WandbLogger | None:
         mode = "online" if _has_credentials() else "offline"
         if mode == "offline":
             rank_zero_info(
-                f"Weights & Biases: no credentials, so the run is kept offline; to upload: wandb sync {run.path}/wandb/offline-*"
+                "Weights & Biases: no credentials, so the run is kept offline; "
+                f"to upload: wandb sync {run.path}/wandb/offline-*"
             )
     if mode == "disabled":
         return None

@@ -121,15 +121,20 @@ class ImageDataModule(LightningDataModule):
             ValueError: If there is no such part, or its data cannot be read.
         """
         if part not in self._datasets:
-            if part == "test":
-                self._datasets["test"] = self.load_test()
-            else:
-                self._datasets["train"], validation = self.load_training()
-                if validation is not None:
-                    self._datasets["val"] = validation
+            # evaluation may ask for a part in inference mode, but its tensors outlive that mode
+            with torch.inference_mode(False):
+                self._load(part)
         if part not in self._datasets:
             raise ValueError(f"val_size={self.val_size} leaves no validation part: choose a larger one")
         return self._datasets[part]
+
+    def _load(self, part: Part) -> None:
+        if part == "test":
+            self._datasets["test"] = self.load_test()
+            return
+        self._datasets["train"], validation = self.load_training()
+        if validation is not None:
+            self._datasets["val"] = validation
 
     def setup(self, stage: str) -> None:
         """Loads what the stage needs.

@@ -1,8 +1,11 @@
 """Techniques: one LightningModule each. Importing the package registers their names for the CLI."""
 
-from lit_models.autoencoder import Autoencoder, DenoisingAutoencoder, SparseAutoencoder
+from lit_models.autoencoder import Autoencoder
 from lit_models.base import Technique
+from lit_models.denoising_autoencoder import DenoisingAutoencoder
+from lit_models.iwae import IWAE
 from lit_models.schedules import WarmupCosine
-from lit_models.vae import IWAE, VAE
+from lit_models.sparse_autoencoder import SparseAutoencoder
+from lit_models.vae import VAE
 
 __all__ = ["IWAE", "VAE", "Autoencoder", "DenoisingAutoencoder", "SparseAutoencoder", "Technique", "WarmupCosine"]

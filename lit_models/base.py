@@ -9,6 +9,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torchmetrics import MeanMetric
 
 from lit_models.schedules import WarmupCosine
 from networks import FreshNoise, ImageShape, KeyedNoise, Noise
@@ -60,6 +61,7 @@ class Technique(LightningModule):
         self._make_optimizer = optimizer or Adam
         self._make_scheduler = scheduler
         self._scheduler_interval = scheduler_interval
+        self._means = nn.ModuleDict()
         # training batches seen; Lightning's global_step counts the steps of every optimizer instead
         self.register_buffer("batch_step", torch.zeros((), dtype=torch.int64))
 
@@ -94,9 +96,24 @@ class Technique(LightningModule):
         """
         names = {f"{stage}/{name}": value for name, value in terms._asdict().items()}
         if stage != "train":
-            self.log_dict(names, on_step=False, on_epoch=True, batch_size=len(batch[0]), sync_dist=True)
+            self.log_means(names, batch)
         elif self.trainer._logger_connector.should_update_logs:
             self.log_dict(names, on_step=True, on_epoch=False, prog_bar=True, sync_dist=True)
+
+    def log_means(self, means: dict[str, Tensor], batch: Any) -> None:
+        """Log means over a batch as means over the whole part, each example counting once.
+
+        Not by Lightning's own averaging: over several processes it rounds the number of examples
+        of a process down to a whole number, which is wrong where they differ.
+        """
+        for name, value in means.items():
+            key = name.replace("/", "_")
+            if key not in self._means:
+                self._means[key] = MeanMetric(nan_strategy="disable").to(self.device)
+            mean = self._means[key]
+            assert isinstance(mean, MeanMetric)
+            mean.update(value, weight=len(batch[0]))
+            self.log(name, mean, on_step=False, on_epoch=True, metric_attribute=f"_means.{key}")
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Count the batch."""

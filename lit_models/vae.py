@@ -1,4 +1,4 @@
-"""Variational autoencoder and its importance-weighted refinement."""
+"""The variational autoencoder."""
 
 import math
 from typing import Any, Literal, NamedTuple
@@ -172,77 +172,16 @@ class VAE(Technique):
         self.active_units.update(self.posterior(x)[0])
         self.log("test/active_units", self.active_units)
         if self.nll_samples:
-            nll = self.nll(x, noise).mean()
-            self.log("test/nll", nll, batch_size=len(x), on_epoch=True, sync_dist=True)
+            self.log_means({"test/nll": self.nll(x, noise).mean()}, batch)
 
     def _log_elbo(self, stage: Literal["val", "test"], batch: Images) -> None:
         terms = self.loss(batch)
         self.log_terms(stage, terms, batch)
         elbo = -terms.reconstruction - terms.kl
         bits_per_dim = -elbo / (math.log(2) * batch.image[0].numel()) + self.likelihood.bits_offset
-        bounds = {f"{stage}/elbo": elbo, f"{stage}/bits_per_dim": bits_per_dim}
-        self.log_dict(bounds, batch_size=len(batch.image), on_epoch=True, sync_dist=True)
+        self.log_means({f"{stage}/elbo": elbo, f"{stage}/bits_per_dim": bits_per_dim}, batch)
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Posterior means of a batch, with the labels where known."""
         known = {name: value for name, value in batch._asdict().items() if name in ("label", "index")}
         return {"latent": self.embed(batch.image), **known}
-
-
-class IWAE(VAE):
-    """VAE trained on the tighter bound from several importance samples.
-
-    The loss is -log (1/K) sum_k p(x, z_k) / q(z_k | x); at K = 1 it is the VAE's, with the KL
-    estimated by the sample instead of in closed form.
-
-    Source: Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders" (2016).
-
-    Args:
-        image_shape: see `VAE`.
-        latent_dim: see `VAE`.
-        samples: importance samples for each image in training, K.
-        encoder: see `VAE`.
-        decoder: see `VAE`.
-        likelihood: see `VAE`.
-        nll_samples: see `VAE`.
-        optimizer: see `Technique`.
-        scheduler: see `Technique`.
-        scheduler_interval: see `Technique`.
-    """
-
-    def __init__(
-        self,
-        image_shape: tuple[int, int, int],
-        latent_dim: int = 20,
-        samples: int = 5,
-        encoder: EncoderFactory | None = None,
-        decoder: DecoderFactory | None = None,
-        likelihood: Likelihood | None = None,
-        nll_samples: int = 1000,
-        optimizer: OptimizerFactory | None = None,
-        scheduler: SchedulerFactory | None = None,
-        scheduler_interval: Literal["epoch", "step"] = "epoch",
-    ) -> None:
-        super().__init__(
-            image_shape,
-            latent_dim,
-            encoder,
-            decoder,
-            likelihood,
-            nll_samples=nll_samples,
-            optimizer=optimizer,
-            scheduler=scheduler,
-            scheduler_interval=scheduler_interval,
-        )
-        if samples < 1:
-            raise ValueError(f"samples is {samples}: the bound needs at least one importance sample")
-        self.samples = samples
-
-    def loss(self, batch: Images) -> VAETerms:
-        """Importance-weighted bound of a batch; reconstruction and KL are those of the plain ELBO."""
-        noise = self.noise(batch)
-        x = self.likelihood.observe(batch.image, batch.index, noise)
-        mu, logvar = self.posterior(x)
-        log_weight, nll = self.importance_samples(x, mu, logvar, self.samples, noise)
-        kl = gaussian_kl(mu, logvar).sum(1)
-        return VAETerms(-importance_weighted_bound(log_weight).mean(), nll.mean(), kl.mean())

@@ -1,10 +1,14 @@
 """Principal components as the yardstick of an autoencoder."""
 
 from collections.abc import Iterable
+from itertools import chain
 
 import torch
+from sklearn.decomposition import IncrementalPCA
 from torch import Tensor
 from torchmetrics import Metric
+
+_LARGEST_COVARIANCE = 4096  # values of an image; 128 MiB in float64
 
 
 class PCAReconstruction(Metric):
@@ -33,18 +37,17 @@ class PCAReconstruction(Metric):
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Find the components by one pass over the training images.
 
+        Exactly, from the covariance in float64, for images of up to 4,096 values. Above, where the
+        covariance would not fit, by scikit-learn's incremental PCA, which is close to it.
+
         Args:
-            batches: (B, C, H, W) each; the covariance is accumulated in float64.
+            batches: (B, C, H, W) each.
         """
-        count, total, outer = 0, torch.zeros(()), torch.zeros(())
-        for batch in batches:
-            x = batch.flatten(1).double()
-            count, total, outer = count + len(x), total + x.sum(0), outer + x.T @ x
-        mean = total / count
-        covariance = outer / count - torch.outer(mean, mean)
-        _, vectors = torch.linalg.eigh(covariance)  # eigenvalues in ascending order
-        self._mean = mean.float().to(self.device)
-        self._basis = vectors[:, -self.components :].float().to(self.device)
+        flat = (batch.flatten(1) for batch in batches)
+        first = next(flat)
+        fit = _from_covariance if first.shape[1] <= _LARGEST_COVARIANCE else _incrementally
+        mean, basis = fit(chain([first], flat), self.components)
+        self._mean, self._basis = mean.float().to(self.device), basis.float().to(self.device)
 
     def update(self, image: Tensor, target: Tensor) -> None:
         """Add the error of one batch.
@@ -63,3 +66,23 @@ class PCAReconstruction(Metric):
     def compute(self) -> Tensor:
         """Squared error per value, over all images."""
         return (self.squared_error / self.count).float()
+
+
+def _from_covariance(batches: Iterable[Tensor], components: int) -> tuple[Tensor, Tensor]:
+    count, total, outer = 0, torch.zeros(()), torch.zeros(())
+    for batch in batches:
+        x = batch.double()
+        count, total, outer = count + len(x), total + x.sum(0), outer + x.T @ x
+    mean = total / count
+    _, vectors = torch.linalg.eigh(outer / count - torch.outer(mean, mean))  # eigenvalues in ascending order
+    return mean, vectors[:, -components:]
+
+
+def _incrementally(batches: Iterable[Tensor], components: int) -> tuple[Tensor, Tensor]:
+    pca: IncrementalPCA | None = None
+    for batch in batches:
+        pca = pca or IncrementalPCA(min(components, len(batch)))
+        if len(batch) >= pca.n_components:  # a smaller last batch cannot be taken in
+            pca.partial_fit(batch.numpy())
+    assert pca is not None
+    return torch.from_numpy(pca.mean_), torch.from_numpy(pca.components_.T)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,4 +38,18 @@ def mnist_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             data = head + values.tobytes()
             (raw / f"{part}-{name}").write_bytes(data)
             (raw / f"{part}-{name}.gz").write_bytes(gzip.compress(data))
+    return root
+
+
+@pytest.fixture(scope="session")
+def picture_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's own folder: two classes of pictures of unequal sizes."""
+    root = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(0)
+    for kind in ("cats", "dogs"):
+        (root / kind).mkdir()
+        for number in range(20):
+            size = (int(generator.integers(50, 90)), int(generator.integers(50, 90)), 3)
+            pixels = generator.integers(0, 256, size, dtype=np.uint8)
+            Image.fromarray(pixels).save(root / kind / f"{number}.png")
     return root

@@ -27,10 +27,11 @@ def name(path: Path) -> str:
 
 
 @pytest.mark.parametrize("config", TECHNIQUES, ids=name)
-def test_config_runs_through_every_stage(config: Path, tmp_path: Path, mnist_root: Path) -> None:
+def test_config_runs_through_every_stage(config: Path, tmp_path: Path, mnist_root: Path, picture_root: Path) -> None:
     words = ["--config", str(config), "--config", str(CONFIGS / "overlay/debug.yaml"), f"--run.dir={tmp_path}"]
-    if "root" in yaml.safe_load(config.read_text())["data"]["init_args"]:
-        words.append(f"--data.init_args.root={mnist_root}")
+    roots = {"MNIST": mnist_root, "ImageFolder": picture_root}
+    if root := roots.get(yaml.safe_load(config.read_text())["data"]["class_path"]):
+        words.append(f"--data.init_args.root={root}")
     run = cli.main(["fit", *words, "--run.id=smoke"]).run
     for stage in ("validate", "test", "predict"):
         cli.main([stage, f"--run.dir={tmp_path}", "--run.id=smoke"])

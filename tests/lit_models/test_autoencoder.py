@@ -107,7 +107,7 @@ def test_data_without_training_images_are_tested_without_the_baseline_and_said_s
 def test_sparse_penalty_is_that_of_the_batch_mean(attached: Callable[..., Any], batch: ImageBatch) -> None:
     model = attached(SparseAutoencoder, rho=0.1, sparsity_weight=2.5)
     terms = model.loss(batch)
-    rho_hat = torch.sigmoid(model.encoder(batch.image)).mean(0)
+    rho_hat = model.embed(batch.image).mean(0)
     expected = kl_divergence(Bernoulli(torch.full_like(rho_hat, 0.1)), Bernoulli(rho_hat)).sum()
     torch.testing.assert_close(terms.sparsity, expected)
     torch.testing.assert_close(terms.mean_activation, rho_hat.mean())

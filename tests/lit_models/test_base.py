@@ -126,6 +126,7 @@ def test_a_checkpoint_holds_data_and_no_code(
         (VAE, {"likelihood": Gaussian(0.2)}),
         (DenoisingAutoencoder, {"corruption": MaskingCorruption(0.7)}),
         (Autoencoder, {"encoder": partial(MLPEncoder, activation="tanh")}),
+        (Autoencoder, {"encoder": lambda shape, width: MLPEncoder(shape, width, activation="tanh")}),
     ],
 )
 def test_what_a_checkpoint_cannot_hold_is_not_replaced_in_silence(
@@ -182,4 +183,4 @@ def test_warmup_cosine_is_never_stepped_by_epochs(build: Callable[..., Any], mak
 def test_warmup_cosine_needs_a_run_with_an_end(build: Callable[..., Any], make_trainer: Callable[..., Any]) -> None:
     model = build(Autoencoder, scheduler=WarmupCosine, scheduler_interval="step")
     with pytest.raises(ValueError, match=r"trainer\.max_epochs or trainer\.max_steps"):
-        make_trainer(max_epochs=-1).fit(model, Digits())
+        make_trainer(max_epochs=-1, max_time={"seconds": 20}).fit(model, Digits())

@@ -37,7 +37,4 @@ def test_two_processes_train_as_one_with_the_whole_batch(both: tuple[Results, Re
 @names
 def test_two_processes_score_as_one(both: tuple[Results, Results], name: str) -> None:
     one, two = (results[name]["scores"] for results in both)
-    if name == "SparseAutoencoder":  # the penalty is one of the batch mean
-        for term in ("test/total", "test/sparsity"):
-            one = {key: value for key, value in one.items() if key != term}
     assert one == {key: pytest.approx(two[key], rel=1e-4) for key in one}
