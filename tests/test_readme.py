@@ -30,7 +30,7 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 )
 BLOCK = re.compile(r"(?:^(?P<lead>[^\n]*:)\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
 SOURCE_LINK = re.compile(r"\[[^\]]*\]\((?P<path>[^)]*\.py)\)")
-FILE_NAME = re.compile(r"`(?P<path>[\w./]+)`:")
+FILE_NAME = re.compile(r"`(?P<path>\w+/[\w./]+)`:")
 LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 CONFIG = re.compile(r"\bconfigs/\w+/\w+\.yaml\b")
 RECIPE = "l1_autoencoder"

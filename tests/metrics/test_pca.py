@@ -77,3 +77,13 @@ def test_mixed_precision_does_not_reach_the_baseline() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         mixed.update(held_out, held_out)
     assert mixed.compute().item() == pytest.approx(metric.compute().item(), rel=1e-5)
+
+
+def test_large_images_take_the_incremental_way_to_nearly_the_same_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = fitted(10)
+    monkeypatch.setattr("metrics.pca._LARGEST_COVARIANCE", 63)
+    incremental = PCAReconstruction(10)
+    incremental.fit(unequal_batches(train, 500, 500, 395))  # the last batch has fewer images than components
+    for metric in (exact, incremental):
+        metric.update(held_out, held_out)
+    assert incremental.compute().item() == pytest.approx(exact.compute().item(), rel=0.02)
