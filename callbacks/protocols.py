@@ -30,7 +30,7 @@ class Corrupting(Protocol):
     """A model that is trained to clean inputs which it corrupts itself."""
 
     def corrupt(self, image: Tensor, index: Tensor) -> Tensor:
-        """Returns the corrupted input, always the same for the same noise seed of the model and index.
+        """Returns the corrupted input, always the same for the same index.
 
         Args:
             image: float32 (B, C, H, W) in [0, 1].

@@ -11,10 +11,11 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 
 class RNGState(Callback):
-    """Saves the generators of every process and puts them back before the first batch after a resume.
+    """Gives every process random numbers of its own, saves its generators and puts them back after a resume.
 
-    Not when the checkpoint is read: building loaders and optimizers draws from the generators in between.
-    Only numbers, lists and tensors are saved, so that the checkpoint loads without pickled code.
+    They are put back before the first batch, not when the checkpoint is read: building loaders and
+    optimizers draws from the generators in between. Only numbers, lists and tensors are saved, so
+    that the checkpoint loads without pickled code.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,11 @@ class RNGState(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the states until training begins."""
         self._pending = state_dict["ranks"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the processes, which were seeded alike so that they build the same model, part ways."""
+        if trainer.global_rank > 0:
+            torch.manual_seed(torch.initial_seed() + trainer.global_rank)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Put the generators back, once."""

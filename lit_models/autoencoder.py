@@ -65,12 +65,15 @@ class Autoencoder(Technique):
         super().__init__(optimizer, scheduler, scheduler_interval)
         if latent_dim < 1:
             raise ValueError(f"latent_dim is {latent_dim}: a code needs at least one dimension")
+        if reconstruction not in ("mse", "bce"):
+            raise ValueError(f"reconstruction is {reconstruction!r}: choose mse or bce")
         shape = ImageShape(*image_shape)
         self.encoder = (encoder or MLPEncoder)(shape, latent_dim)
         self.decoder = (decoder or MLPDecoder)(latent_dim, shape)
         self.reconstruction = reconstruction
         # as many components as values reconstruct perfectly: no baseline for an overcomplete code
         self.pca = PCAReconstruction(latent_dim) if latent_dim < shape.numel else None
+        self._has_baseline = False
 
     def forward(self, image: Tensor) -> Tensor:
         """Reconstruct images, (B, C, H, W) -> (B, C, H, W)."""
@@ -106,13 +109,11 @@ class Autoencoder(Technique):
 
     def on_test_start(self) -> None:
         """Fit the principal components to the training images."""
-        if self.pca is None:
-            return
         data = getattr(self.trainer, "datamodule", None)
-        if isinstance(data, TrainingImages):
+        self._has_baseline = self.pca is not None and isinstance(data, TrainingImages)
+        if self.pca is not None and isinstance(data, TrainingImages):
             self.pca.fit(data.training_images())
-        else:
-            self.pca = None
+        elif self.pca is not None:
             warnings.warn("test/pca_mse_ratio needs a DataModule with training_images()", stacklevel=1)
 
     def test_step(self, batch: Images, batch_idx: int) -> None:
@@ -124,12 +125,12 @@ class Autoencoder(Technique):
         image = self.model_input(batch)
         mse = squared_error(self(image), batch.image).mean() / batch.image[0].numel()
         self.log_means({"test/mse": mse}, batch)
-        if self.pca is not None:
+        if self.pca is not None and self._has_baseline:
             self.pca.update(image, batch.image)
 
     def on_test_epoch_end(self) -> None:
         """Log how the error compares with that of as many principal components."""
-        if self.pca is not None:
+        if self.pca is not None and self._has_baseline:
             pca_mse = self.pca.compute()
             self.log("test/pca_mse", pca_mse)
             self.log("test/pca_mse_ratio", self.trainer.callback_metrics["test/mse"] / pca_mse)
@@ -138,4 +139,4 @@ class Autoencoder(Technique):
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Codes of a batch, with the labels where known."""
         known = {name: value for name, value in batch._asdict().items() if name in ("label", "index")}
-        return {"latent": self.embed(self.model_input(batch)), **known}
+        return {"latent": self.embed(batch.image), **known}

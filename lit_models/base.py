@@ -1,17 +1,18 @@
 """What every technique needs, and no more."""
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-from torchmetrics import MeanMetric
 
 from lit_models.schedules import WarmupCosine
+from metrics import ExampleMean
 from networks import FreshNoise, ImageShape, KeyedNoise, Noise
 
 EncoderFactory = Callable[[ImageShape, int], nn.Module]
@@ -19,7 +20,7 @@ DecoderFactory = Callable[[int, ImageShape], nn.Module]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
-_PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
+_PLAIN = (bool, int, float, str, list, dict, type(None))
 
 
 class Images(Protocol):
@@ -46,6 +47,14 @@ class Technique(LightningModule):
     """
 
     batch_step: Tensor
+    _given: set[str]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Note which arguments were given: the hyper-parameters that Lightning collects lack some of them."""
+        module = super().__new__(cls)
+        bound = inspect.signature(cls.__init__).bind_partial(module, *args, **kwargs)
+        module._given = {name for name, value in bound.arguments.items() if value is not None} - {"self"}
+        return module
 
     def __init__(
         self,
@@ -54,6 +63,8 @@ class Technique(LightningModule):
         scheduler_interval: Literal["epoch", "step"] = "epoch",
     ) -> None:
         super().__init__()
+        if scheduler_interval not in ("epoch", "step"):
+            raise ValueError(f"scheduler_interval is {scheduler_interval!r}: choose epoch or step")
         with warnings.catch_warnings():
             # modules among the arguments: `on_save_checkpoint` leaves them out
             warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`")
@@ -74,9 +85,10 @@ class Technique(LightningModule):
         return FreshNoise(batch.index) if self.training else KeyedNoise(batch.index)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Log the terms of the loss and return their total."""
+        """Log the terms of the loss, count the batch, and return the total."""
         terms = self.loss(batch)
         self.log_terms("train", terms, batch)
+        self.batch_step += 1
         total: Tensor = terms.total
         return total
 
@@ -103,21 +115,16 @@ class Technique(LightningModule):
     def log_means(self, means: dict[str, Tensor], batch: Any) -> None:
         """Log means over a batch as means over the whole part, each example counting once.
 
-        Not by Lightning's own averaging: over several processes it rounds the number of examples
-        of a process down to a whole number, which is wrong where they differ.
+        See `ExampleMean` for why not by Lightning's own averaging.
         """
         for name, value in means.items():
             key = name.replace("/", "_")
             if key not in self._means:
-                self._means[key] = MeanMetric(nan_strategy="disable").to(self.device)
+                self._means[key] = ExampleMean().to(self.device)
             mean = self._means[key]
-            assert isinstance(mean, MeanMetric)
-            mean.update(value, weight=len(batch[0]))
+            assert isinstance(mean, ExampleMean)
+            mean.update(value, len(batch[0]))
             self.log(name, mean, on_step=False, on_epoch=True, metric_attribute=f"_means.{key}")
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Count the batch."""
-        self.batch_step += 1
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer and the scheduler from their factories."""
@@ -126,6 +133,8 @@ class Technique(LightningModule):
             return optimizer
         scheduler = self._make_scheduler(optimizer)
         if isinstance(scheduler, WarmupCosine):
+            if self._scheduler_interval != "step":
+                raise ValueError("WarmupCosine counts steps: set scheduler_interval to step")
             scheduler.start(self.trainer.estimated_stepping_batches)
         schedule: dict[str, Any] = {"scheduler": scheduler, "interval": self._scheduler_interval}
         if isinstance(scheduler, ReduceLROnPlateau):
@@ -137,9 +146,14 @@ class Technique(LightningModule):
 
         A model that the CLI built has nothing else: its factories are still their configuration.
         """
-        given = checkpoint.get("hyper_parameters", {})
-        checkpoint["hyper_parameters"] = {name: value for name, value in given.items() if type(value) in _PLAIN}
-        checkpoint["arguments_in_code"] = sorted(given.keys() - checkpoint["hyper_parameters"].keys())
+        saved = {
+            # a shape is a tuple with names, which is a class and so code
+            name: tuple(value) if isinstance(value, tuple) else value
+            for name, value in checkpoint.get("hyper_parameters", {}).items()
+            if isinstance(value, tuple) or type(value) in _PLAIN
+        }
+        checkpoint["hyper_parameters"] = saved
+        checkpoint["arguments_in_code"] = sorted(self._given - saved.keys())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse to stand in a default for an argument that only code can give again.
@@ -147,6 +161,6 @@ class Technique(LightningModule):
         Raises:
             ValueError: naming the arguments to pass to `load_from_checkpoint`.
         """
-        if missing := [name for name in checkpoint.get("arguments_in_code", []) if self.hparams.get(name) is None]:
+        if missing := [name for name in checkpoint.get("arguments_in_code", []) if name not in self._given]:
             arguments = ", ".join(f"{name}=..." for name in missing)
             raise ValueError(f"the model was built in Python with its own {', '.join(missing)}: pass {arguments} again")

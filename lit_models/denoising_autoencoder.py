@@ -60,6 +60,6 @@ class DenoisingAutoencoder(Autoencoder):
         """Log also the signal-to-noise ratio and its gain over the corrupted input, in dB."""
         super().test_step(batch, batch_idx)
         noisy = self.model_input(batch)
-        cleaned = psnr(self.reconstruct(noisy), batch.image)
+        cleaned = psnr(self(noisy), batch.image)
         gain = cleaned - psnr(noisy, batch.image)
         self.log_means({"test/psnr": cleaned.mean(), "test/psnr_gain": gain.mean()}, batch)

@@ -22,6 +22,8 @@ class WarmupCosine(LRScheduler):
     def __init__(self, optimizer: Optimizer, warmup: float = 0.05, floor: float = 0.0) -> None:
         if not 0 <= warmup < 1:
             raise ValueError(f"warmup is {warmup}: give a share of the run, at least 0 and below 1")
+        if floor < 0:
+            raise ValueError(f"floor is {floor}: a learning rate cannot be negative")
         self.warmup = warmup
         self.floor = floor
         self._total_steps = 1

@@ -4,6 +4,7 @@ import math
 from typing import Literal, NamedTuple
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from lit_models.autoencoder import Autoencoder
@@ -57,6 +58,8 @@ class SparseAutoencoder(Autoencoder):
         )
         if not 0 < rho < 1:
             raise ValueError(f"rho is {rho}: a target activation lies strictly between 0 and 1")
+        if sparsity_weight < 0:
+            raise ValueError(f"sparsity_weight is {sparsity_weight}: it cannot be negative")
         self.rho = rho
         self.sparsity_weight = sparsity_weight
         self.activation = MeanActivation(latent_dim)
@@ -76,6 +79,8 @@ class SparseAutoencoder(Autoencoder):
         return SparseTerms(total, reconstruction, sparsity, rho_hat.mean())
 
     def _mean_over_processes(self, mean: Tensor) -> Tensor:
+        if not (dist.is_available() and dist.is_initialized()):
+            return mean
         gathered = self.all_gather(mean, sync_grads=True)  # (D,), or (processes, D)
         assert isinstance(gathered, Tensor)
         return gathered.view(-1, len(mean)).mean(0)

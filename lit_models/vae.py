@@ -15,10 +15,11 @@ from lit_models.base import (
     Technique,
 )
 from metrics import ActiveUnits
-from networks import Bernoulli, ImageShape, Likelihood, MLPDecoder, MLPEncoder, Noise
+from networks import Bernoulli, ImageShape, KeyedNoise, Likelihood, MLPDecoder, MLPEncoder, Noise
 from objectives import free_bits, gaussian_kl, importance_weighted_bound, log_normal
 
 _DECODES_AT_ONCE = 2048  # importance samples decoded together: enough to fill a core, small enough for its cache
+_NLL_SEED = 2  # of the importance samples of test/nll
 
 
 class VAETerms(NamedTuple):
@@ -48,7 +49,7 @@ class VAE(Technique):
         likelihood: `Bernoulli` with dynamic binarisation if not given, or `Gaussian`.
         beta: weight of the KL; 1 for the ELBO.
         kl_warmup: training batches over which the KL's weight grows linearly from 0 to beta.
-        free_bits: nats of KL in each latent dimension that cost nothing.
+        free_bits: nats of KL in each latent dimension, as a mean over a process's batch, that cost nothing.
         nll_samples: importance samples for `test/nll`; 0 leaves it out.
         optimizer: see `Technique`.
         scheduler: see `Technique`.
@@ -73,7 +74,8 @@ class VAE(Technique):
         super().__init__(optimizer, scheduler, scheduler_interval)
         if latent_dim < 1:
             raise ValueError(f"latent_dim is {latent_dim}: a code needs at least one dimension")
-        for name, value in (("beta", beta), ("kl_warmup", kl_warmup), ("free_bits", free_bits)):
+        weights = {"beta": beta, "kl_warmup": kl_warmup, "free_bits": free_bits, "nll_samples": nll_samples}
+        for name, value in weights.items():
             if value < 0:
                 raise ValueError(f"{name} is {value}: it cannot be negative")
         shape = ImageShape(*image_shape)
@@ -152,13 +154,24 @@ class VAE(Technique):
         prior = torch.zeros((), device=z.device)
         return log_normal(z, prior, prior) - log_normal(z, mu, logvar) - nll, nll
 
-    def nll(self, x: Tensor, noise: Noise) -> Tensor:
-        """Negative log likelihood of each image by `nll_samples` importance samples, (B,), in nats."""
-        mu, logvar = self.posterior(x)
-        at_once = max(1, _DECODES_AT_ONCE // len(x))
-        chunks = (min(at_once, self.nll_samples - done) for done in range(0, self.nll_samples, at_once))
-        log_weights = [self.importance_samples(x, mu, logvar, chunk, noise)[0] for chunk in chunks]
-        return -importance_weighted_bound(torch.cat(log_weights, dim=1))
+    def nll(self, x: Tensor, index: Tensor) -> Tensor:
+        """Negative log likelihood of each image by `nll_samples` importance samples.
+
+        Args:
+            x: (B, C, H, W), the modelled variable.
+            index: (B,), position of each image in its part; its samples are keyed on it.
+
+        Returns:
+            (B,), in nats.
+        """
+        images_at_once = max(1, _DECODES_AT_ONCE // self.nll_samples)
+        bounds = []
+        for start in range(0, len(x), images_at_once):
+            part = x[start : start + images_at_once]
+            noise = KeyedNoise(index[start : start + images_at_once], _NLL_SEED)
+            log_weight, _ = self.importance_samples(part, *self.posterior(part), self.nll_samples, noise)
+            bounds.append(importance_weighted_bound(log_weight))
+        return -torch.cat(bounds)
 
     def validation_step(self, batch: Images, batch_idx: int) -> None:
         """Log the loss and the ELBO."""
@@ -167,12 +180,11 @@ class VAE(Technique):
     def test_step(self, batch: Images, batch_idx: int) -> None:
         """Log the loss, the ELBO, the active units and the importance-sampled likelihood."""
         self._log_elbo("test", batch)
-        noise = self.noise(batch)
-        x = self.likelihood.observe(batch.image, batch.index, noise)
+        x = self.likelihood.observe(batch.image, batch.index, self.noise(batch))
         self.active_units.update(self.posterior(x)[0])
         self.log("test/active_units", self.active_units)
         if self.nll_samples:
-            self.log_means({"test/nll": self.nll(x, noise).mean()}, batch)
+            self.log_means({"test/nll": self.nll(x, batch.index).mean()}, batch)
 
     def _log_elbo(self, stage: Literal["val", "test"], batch: Images) -> None:
         terms = self.loss(batch)

@@ -23,16 +23,15 @@ class ActiveUnits(Metric):
     def __init__(self, latent_dim: int, threshold: float = 0.01) -> None:
         super().__init__()
         self.threshold = threshold
-        self.add_state("total", torch.zeros(latent_dim, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("squares", torch.zeros(latent_dim, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("total", torch.zeros(latent_dim), dist_reduce_fx="sum")
+        self.add_state("squares", torch.zeros(latent_dim), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(()), dist_reduce_fx="sum")
 
     def update(self, mu: Tensor) -> None:
         """Add the posterior means (B, D) of one batch."""
-        mu = mu.double()
-        self.total += mu.sum(0)
-        self.squares += mu.square().sum(0)
-        self.count += len(mu)
+        self.total = self.total + mu.sum(0)
+        self.squares = self.squares + mu.square().sum(0)
+        self.count = self.count + len(mu)
 
     def compute(self) -> Tensor:
         """Number of active units, a float scalar."""

@@ -18,14 +18,14 @@ class MeanActivation(Metric):
 
     def __init__(self, units: int) -> None:
         super().__init__()
-        self.add_state("total", torch.zeros(units, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("total", torch.zeros(units), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(()), dist_reduce_fx="sum")
 
     def update(self, code: Tensor) -> None:
         """Add the activations (B, D) of one batch."""
-        self.total += code.double().sum(0)
-        self.count += len(code)
+        self.total = self.total + code.float().sum(0)
+        self.count = self.count + len(code)
 
     def compute(self) -> Tensor:
         """Mean activations, (D,)."""
-        return (self.total / self.count).float()
+        return self.total / self.count

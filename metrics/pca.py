@@ -1,6 +1,6 @@
 """Principal components as the yardstick of an autoencoder."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import torch
@@ -15,7 +15,9 @@ class PCAReconstruction(Metric):
     """Mean squared error of reconstructing images from their leading principal components.
 
     No linear autoencoder with as many latents can do better on the data the components were fitted
-    to (Baldi and Hornik, 1989), so the ratio to this error says what the non-linearity bought.
+    to (Baldi and Hornik, 1989), so the ratio to this error says what the non-linearity bought. That
+    holds where a model sees the image that it is to reconstruct; for one that sees a corrupted image
+    the error is that of projecting the corrupted image, and no bound.
 
     Args:
         components: number of principal components.
@@ -29,8 +31,8 @@ class PCAReconstruction(Metric):
     def __init__(self, components: int) -> None:
         super().__init__()
         self.components = components
-        self.add_state("squared_error", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("squared_error", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(()), dist_reduce_fx="sum")
         self._mean = torch.empty(0)
         self._basis = torch.empty(0)
 
@@ -58,14 +60,15 @@ class PCAReconstruction(Metric):
             target: (B, C, H, W), what it is compared with.
         """
         assert self._basis.numel(), "fit() comes before update()"
-        code = (image.flatten(1) - self._mean) @ self._basis  # (B, D) -> (B, components)
-        error = code @ self._basis.T + self._mean - target.flatten(1)
-        self.squared_error += error.double().square().sum()
-        self.count += error.numel()
+        with torch.autocast(image.device.type, enabled=False):
+            code = (image.flatten(1) - self._mean) @ self._basis  # (B, D) -> (B, components)
+            error = code @ self._basis.T + self._mean - target.flatten(1)
+            self.squared_error = self.squared_error + error.square().sum()
+        self.count = self.count + error.numel()
 
     def compute(self) -> Tensor:
         """Squared error per value, over all images."""
-        return (self.squared_error / self.count).float()
+        return self.squared_error / self.count
 
 
 def _from_covariance(batches: Iterable[Tensor], components: int) -> tuple[Tensor, Tensor]:
@@ -80,9 +83,23 @@ def _from_covariance(batches: Iterable[Tensor], components: int) -> tuple[Tensor
 
 def _incrementally(batches: Iterable[Tensor], components: int) -> tuple[Tensor, Tensor]:
     pca: IncrementalPCA | None = None
-    for batch in batches:
+    for batch in _of_at_least(components, batches):
         pca = pca or IncrementalPCA(min(components, len(batch)))
-        if len(batch) >= pca.n_components:  # a smaller last batch cannot be taken in
-            pca.partial_fit(batch.numpy())
+        pca.partial_fit(batch.numpy())
     assert pca is not None
     return torch.from_numpy(pca.mean_), torch.from_numpy(pca.components_.T)
+
+
+def _of_at_least(size: int, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Join batches until they hold so many rows; what is left at the end goes with the last."""
+    held: list[Tensor] = []
+    ready: Tensor | None = None
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= size:
+            if ready is not None:
+                yield ready
+            ready, held = torch.cat(held), []
+    rest = [*([] if ready is None else [ready]), *held]
+    if rest:
+        yield torch.cat(rest)

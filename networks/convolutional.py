@@ -32,7 +32,7 @@ class ConvEncoder(nn.Sequential):
         channels: Sequence[int] = (32, 64),
         activation: Activation = "relu",
     ) -> None:
-        sizes = _sizes(image_shape, len(channels))
+        sizes = _sizes(image_shape, channels)
         make_activation = activation_class(activation)
         layers: list[nn.Module] = []
         for narrow, wide in pairwise([image_shape.channels, *channels]):
@@ -61,7 +61,7 @@ class ConvDecoder(nn.Sequential):
         channels: Sequence[int] = (64, 32),
         activation: Activation = "relu",
     ) -> None:
-        sizes = _sizes(image_shape, len(channels))[::-1]
+        sizes = _sizes(image_shape, channels)[::-1]
         make_activation = activation_class(activation)
         (height, width), *_ = sizes
         layers: list[nn.Module] = [
@@ -80,9 +80,10 @@ class ConvDecoder(nn.Sequential):
         super().__init__(*layers)
 
 
-def _sizes(image_shape: ImageShape, halvings: int) -> list[tuple[int, int]]:
-    if halvings < 1:
-        raise ValueError("channels is empty: a convolutional network needs at least one layer")
+def _sizes(image_shape: ImageShape, channels: Sequence[int]) -> list[tuple[int, int]]:
+    if not channels or min(channels) < 1:
+        raise ValueError(f"channels is {list(channels)}: give at least one layer, and every layer at least one channel")
+    halvings = len(channels)
     sizes = [(image_shape.height, image_shape.width)]
     for _ in range(halvings):
         height, width = sizes[-1]

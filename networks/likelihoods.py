@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from networks.noise import KeyedNoise, Noise
 from objectives import binary_cross_entropy, gaussian_nll
 
+_STATIC = 1  # seed of the bits that are drawn once, unlike that of evaluation's other draws
+
 
 class Likelihood(nn.Module):
     """An observation model.
@@ -39,22 +41,20 @@ class Bernoulli(Likelihood):
     Args:
         binarization: how a grey level p becomes a bit. ``dynamic``: drawn with probability p anew
             at every visit (in evaluation from a fixed draw for each example). ``static``: drawn
-            once for each example, for good. ``none``: the grey level itself; the loss is then a
-            cross-entropy and no likelihood. Negative log likelihoods under the three differ by
-            nats and must not be compared.
+            once for each example, for good. Negative log likelihoods under the two differ by nats
+            and must not be compared. Grey levels themselves are not offered: their cross-entropy
+            is no likelihood.
     """
 
-    def __init__(self, binarization: Literal["dynamic", "static", "none"] = "dynamic") -> None:
+    def __init__(self, binarization: Literal["dynamic", "static"] = "dynamic") -> None:
         super().__init__()
-        if binarization not in ("dynamic", "static", "none"):
-            raise ValueError(f"binarization is {binarization!r}: choose dynamic, static or none")
+        if binarization not in ("dynamic", "static"):
+            raise ValueError(f"binarization is {binarization!r}: choose dynamic or static")
         self.binarization = binarization
 
     def observe(self, image: Tensor, index: Tensor, noise: Noise) -> Tensor:
         """Binarise images (B, C, H, W) in [0, 1]."""
-        if self.binarization == "none":
-            return image
-        source = noise if self.binarization == "dynamic" else KeyedNoise(index)
+        source = noise if self.binarization == "dynamic" else KeyedNoise(index, _STATIC)
         return (source.uniform(*image.shape[1:]) < image).to(image.dtype)
 
     def nll(self, output: Tensor, x: Tensor) -> Tensor:

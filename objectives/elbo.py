@@ -24,7 +24,7 @@ def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:
     Returns:
         (B, D), in nats; sum over D for the KL of an example.
     """
-    return 0.5 * (mu.square() + logvar.exp() - logvar - 1)
+    return 0.5 * (mu.square() + torch.expm1(logvar) - logvar)  # expm1 keeps the digits near the prior
 
 
 @full_precision

@@ -197,7 +197,7 @@ def test_an_id_in_two_experiments_is_ambiguous(tmp_path: Path) -> None:
         folder = tmp_path / experiment / "same"
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text("{}")
-    with pytest.raises(ValueError, match="--run.experiment"):
+    with pytest.raises(ValueError, match=r"--run\.experiment"):
         RunFolder.find(RunSettings(id="same", dir=str(tmp_path)))
     found = RunFolder.find(RunSettings(id="same", experiment="b", dir=str(tmp_path)))
     assert found is not None
