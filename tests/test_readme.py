@@ -170,13 +170,15 @@ def anchors(page: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_named_configurations_and_targets_exist(page: Path) -> None:
+def test_named_configurations_targets_and_benchmarks_exist(page: Path) -> None:
     text = page.read_text()
     for config in CONFIG.findall(text):
         assert (ROOT / config).exists() or RECIPE in config, config
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M)
     for target in re.findall(r"`make (\w+)", text) + re.findall(r"^make (\w+)", text, re.M):
         assert target in targets, target
+    for module in re.findall(r"python -m (benchmarks[\w.]*)", text):
+        assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), module
 
 
 def test_every_picture_is_shown_somewhere() -> None:

@@ -89,13 +89,13 @@ def test_every_importance_weight_of_the_true_posterior_is_the_evidence(exact: Li
 @pytest.mark.parametrize(("kind", "samples"), [(VAE, 1), (VAE, 7), (VAE, 5000), (IWAE, 7)])
 def test_nll_with_the_true_posterior_is_exact(exact: LinearGaussian, kind: type[VAE], samples: int) -> None:
     x = exact.data(50)
-    nll = exact.model(kind, nll_samples=samples).nll(x, KeyedNoise(torch.arange(50)))
+    nll = exact.model(kind, nll_samples=samples).nll(x, torch.arange(50))
     torch.testing.assert_close(nll, -exact.evidence.log_prob(x.flatten(1)), rtol=1e-4, atol=1e-4)
 
 
 def test_nll_with_another_posterior_converges_to_the_evidence(exact: LinearGaussian) -> None:
     x = exact.data(20)
-    nll = exact.model(VAE, 0.1, 0.5, nll_samples=5000).nll(x, KeyedNoise(torch.arange(20)))
+    nll = exact.model(VAE, 0.1, 0.5, nll_samples=5000).nll(x, torch.arange(20))
     torch.testing.assert_close(nll, -exact.evidence.log_prob(x.flatten(1)), rtol=0, atol=0.05)
 
 

@@ -45,10 +45,6 @@ def test_the_bits_are_unrelated_to_the_noise_of_the_posterior(binarization: Any)
     assert np.abs(both[:64, 64:]).max() < 0.12  # 1,280 correlations, each with a standard deviation of 0.022
 
 
-def test_grey_levels_stay_as_they_are_without_binarisation() -> None:
-    assert torch.equal(Bernoulli("none").observe(ramp, index, FreshNoise(index)), ramp)
-
-
 def test_bernoulli_mean_is_the_probability_that_its_nll_scores() -> None:
     likelihood, logits = Bernoulli(), torch.randn(3, 1, 2, 2)
     x = torch.bernoulli(torch.full_like(logits, 0.5))
@@ -96,7 +92,7 @@ def test_bits_refer_to_256_levels() -> None:
 @pytest.mark.parametrize(
     ("make", "start"),
     [
-        (lambda: Bernoulli("always"), "binarization is 'always': choose dynamic, static or none"),  # type: ignore[arg-type]
+        (lambda: Bernoulli("always"), "binarization is 'always': choose dynamic or static"),  # type: ignore[arg-type]
         (lambda: Gaussian(0.0), "sigma is 0.0:"),
         (lambda: Gaussian(-1.0), "sigma is -1.0:"),
     ],

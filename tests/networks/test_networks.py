@@ -44,7 +44,7 @@ def test_convolutions_retrace_any_size(
         ((8, 8), 3, ["8x8", "3 convolutions", "1x1"]),
         ((4, 40), 2, ["4x40", "1x10"]),
         ((2, 2), 1, ["2x2", "1x1"]),
-        ((8, 8), 0, ["channels is empty"]),
+        ((8, 8), 0, ["at least one layer"]),
     ],
 )
 def test_too_small_an_image_is_one_clear_line(make: Any, size: tuple[int, int], layers: int, words: list[str]) -> None:
