@@ -186,6 +186,7 @@ class EspalierCLI(LightningCLI):
         dumped = self._parser(self.subcommand).dump(config, skip_unset=False, skip_validation=True, format="yaml")
         plain: dict[str, Any] = yaml.safe_load(dumped)
         plain.pop("ckpt_path", None)
+        plain["run"]["override"] = False  # said for one launch, not for every later one
         return plain
 
 

@@ -143,6 +143,8 @@ def test_override_continues_with_other_hyper_parameters(tmp_path: Path) -> None:
     saved = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
     assert saved["hyper_parameters"]["beta"] == 2.0
     assert saved["state_dict"]["batch_step"] == 9
+    with pytest.raises(SystemExit, match="2"):  # the permission was for that launch
+        cli.main(["fit", *on(run), "--model.init_args.beta=3", "--trainer.max_epochs=4"])
 
 
 def test_short_names_choose_model_and_data(tmp_path: Path) -> None:
