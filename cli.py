@@ -1,15 +1,16 @@
 """Espalier's one entry: `python cli.py fit --config configs/<technique>/<data>.yaml`."""
 
 import json
+import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
-import yaml
 from jsonargparse import ArgumentError, Namespace
 from lightning import LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -21,6 +22,8 @@ from callbacks import RunFolder, RunSettings, WandbSettings
 from lit_models import Technique
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
+# arguments that are never written in a configuration: they follow the seed of the run and the shape of its data
+LINKED = (("data", "seed"), ("model", "image_shape"), ("model", "num_classes"))
 
 
 class EspalierCLI(LightningCLI):
@@ -153,7 +156,8 @@ class EspalierCLI(LightningCLI):
 
     def _own_checkpoint(self) -> str | None:
         if self.subcommand == "fit":
-            return str(self.run.last) if self.run.last.exists() else None
+            newest = callbacks.newest_whole(self.run.last.parent)
+            return str(newest) if newest else None
         for path in (self.run.best, self.run.last):
             if path.exists():
                 return str(path)
@@ -180,12 +184,13 @@ class EspalierCLI(LightningCLI):
 
     def _plain_config(self) -> dict[str, Any]:
         """The resolved configuration as plain values, without what belongs to this launch only."""
-        config: Namespace = self.config[self.subcommand].clone()
+        config: Namespace = self.config[self.subcommand]
+        # not the parser's own dump, which cannot write a number where a transform's type is `numbers.Number`
+        plain: dict[str, Any] = json.loads(json.dumps(config.as_dict(), default=str))
         for key in ("config", "ckpt_path"):
-            config.pop(key, None)
-        dumped = self._parser(self.subcommand).dump(config, skip_unset=False, skip_validation=True, format="yaml")
-        plain: dict[str, Any] = yaml.safe_load(dumped)
-        plain.pop("ckpt_path", None)
+            plain.pop(key, None)
+        for part, key in LINKED:
+            plain[part]["init_args"].pop(key, None)
         plain["run"]["override"] = False  # said for one launch, not for every later one
         return plain
 
@@ -220,6 +225,16 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
+def _leave_out_noise() -> None:
+    """Silence what the libraries say that no user of this command can act on."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec. is deprecated")
+
+
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return "litlogger" not in record.getMessage()
+
+
 def main(args: list[str] | None = None) -> EspalierCLI:
     """Run one command.
 
@@ -229,6 +244,7 @@ def main(args: list[str] | None = None) -> EspalierCLI:
     Raises:
         SystemExit: with code 2 and one line on standard error, if the user can mend what is wrong.
     """
+    _leave_out_noise()
     try:
         return EspalierCLI(sys.argv[1:] if args is None else args)
     except (ArgumentError, ValueError, FileNotFoundError, PermissionError) as error:

@@ -1,6 +1,6 @@
 """What watches or steers a run."""
 
-from callbacks.checkpoint import Checkpoint
+from callbacks.checkpoint import Checkpoint, newest_whole
 from callbacks.early_stopping import EarlyStopping
 from callbacks.epoch_lines import EpochLines
 from callbacks.latents import LatentWriter
@@ -28,6 +28,7 @@ __all__ = [
     "RunSettings",
     "WandbSettings",
     "differences",
+    "newest_whole",
     "shared_settings",
     "wandb_logger",
     "write_text",

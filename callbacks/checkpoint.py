@@ -2,19 +2,25 @@
 
 import math
 import os
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch import callbacks
+
+# what torch.load raises for a file that was cut short or changed
+_UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError)
 
 
 class Checkpoint(callbacks.Checkpoint):
     """Saves `last.ckpt` after every epoch and `best.ckpt` whenever the monitored metric improved.
 
     A checkpoint is written beside its final name, flushed to the disk and renamed, so that a file
-    of that name is always whole; the one it replaces is kept as `previous.ckpt`. The epoch's
+    of that name is there and whole at every moment; the one it replaces is kept as `previous.ckpt`,
+    for `newest_whole` to fall back on should the disk damage the newest. The epoch's
     checkpoint is taken after its validation. One in mid-epoch is never taken on the last batch,
     where Lightning would go on without the validation that is due.
 
@@ -54,10 +60,7 @@ class Checkpoint(callbacks.Checkpoint):
             self._best = self._sign * float(value)
         last = self._save_last(trainer)
         if improved and trainer.is_global_zero:
-            copy = last.with_name("best.ckpt.part")
-            shutil.copyfile(last, copy)
-            _flush(copy)
-            copy.replace(last.with_name("best.ckpt"))
+            _copy(last, last.with_name("best.ckpt"))
         trainer.strategy.barrier("best checkpoint")
 
     def state_dict(self) -> dict[str, Any]:
@@ -75,10 +78,41 @@ class Checkpoint(callbacks.Checkpoint):
         if trainer.is_global_zero:
             _flush(part)
             if last.exists():
-                last.replace(last.with_name("previous.ckpt"))
+                _copy(last, last.with_name("previous.ckpt"))
             part.replace(last)
             _flush(last.parent)
         return last
+
+
+def newest_whole(folder: Path) -> Path | None:
+    """The newest checkpoint of a folder that can be read, or None if the folder has none at all.
+
+    Raises:
+        ValueError: if there are checkpoints and none of them can be read.
+    """
+    damaged = []
+    for name in ("last.ckpt", "previous.ckpt"):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            torch.load(path, map_location="cpu", weights_only=True)
+        except _UNREADABLE as error:
+            reason = " ".join(str(error).split())
+            print(f"{path} is damaged ({reason}): falling back to the checkpoint before it", flush=True)
+            damaged.append(path)
+        else:
+            return path
+    if damaged:
+        raise ValueError(f"no checkpoint in {folder} can be read: restore one, or begin again under another --run.id")
+    return None
+
+
+def _copy(source: Path, target: Path) -> None:
+    part = target.with_name(target.name + ".part")
+    shutil.copyfile(source, part)
+    _flush(part)
+    part.replace(target)
 
 
 def _flush(path: Path) -> None:

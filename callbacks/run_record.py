@@ -68,6 +68,10 @@ class RunRecord(Callback):
         """Note the versions and the code of a `test`."""
         self._note_provenance(trainer, "test")
 
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the versions and the code of a `predict`."""
+        self._note_provenance(trainer, "predict")
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Drop the rows of metrics.csv that this run is about to write again."""
         if self._at_start:

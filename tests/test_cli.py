@@ -147,6 +147,36 @@ def test_override_continues_with_other_hyper_parameters(tmp_path: Path) -> None:
         cli.main(["fit", *on(run), "--model.init_args.beta=3", "--trainer.max_epochs=4"])
 
 
+def test_a_damaged_checkpoint_falls_back_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit(tmp_path)
+    last = run / "checkpoints/last.ckpt"
+    whole = last.read_bytes()
+    last.write_bytes(whole[:-100])
+    cli.main(["fit", *on(run)])
+    assert "last.ckpt is damaged" in capsys.readouterr().out
+    again = torch.load(last, weights_only=True)["state_dict"]
+    last.write_bytes(whole)
+    before = torch.load(last, weights_only=True)["state_dict"]
+    assert all(torch.equal(again[name], before[name]) for name in before)  # the epoch was trained again, exactly
+
+
+def test_a_run_with_augmentation_can_be_tested_by_its_id(tmp_path: Path) -> None:
+    overlay = tmp_path / "augmented.yaml"
+    overlay.write_text(
+        """
+data:
+  init_args:
+    augmentation:
+      - class_path: torchvision.transforms.v2.RandomAffine
+        init_args: {degrees: 10, translate: [0.1, 0.1]}
+"""
+    )
+    run = fit(tmp_path, f"--config={overlay}")
+    cli.main(["test", *on(run)])
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["data"]["init_args"]["augmentation"][0]["init_args"]["degrees"] == 10
+
+
 def test_short_names_choose_model_and_data(tmp_path: Path) -> None:
     run = cli.main(
         ["fit", "--model=Autoencoder", "--data=Digits", "--config=configs/overlay/debug.yaml", f"--run.dir={tmp_path}"]

@@ -1,5 +1,6 @@
 """Which checkpoints exist after a run, and that a reader never meets half of one."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from callbacks import Checkpoint, EarlyStopping, RNGState
+from callbacks import Checkpoint, EarlyStopping, RNGState, newest_whole
 
 
 class Falling(LightningModule):
@@ -125,3 +126,36 @@ def test_early_stopping_is_off_until_it_has_a_patience(tmp_path: Path, patience:
 def test_nothing_is_selected_on_test_data(make: type) -> None:
     with pytest.raises(ValueError, match="test/nll"):
         make(monitor="test/nll")
+
+
+def test_a_last_checkpoint_exists_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer(tmp_path, Checkpoint(), max_epochs=1).fit(Falling([1.0]), loader(), loader(1))
+    seen: list[int] = []
+    replace = Path.replace
+
+    def watched(self: Path, target: Path) -> Path:
+        seen.append(epoch_of(tmp_path / "checkpoints/last.ckpt"))
+        done = replace(self, target)
+        seen.append(epoch_of(tmp_path / "checkpoints/last.ckpt"))
+        return done
+
+    monkeypatch.setattr(Path, "replace", watched)
+    again = trainer(tmp_path, Checkpoint(), max_epochs=2)
+    again.fit(Falling([1.0, 2.0]), loader(), loader(1), ckpt_path=tmp_path / "checkpoints/last.ckpt", weights_only=True)
+    assert seen == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"x" * 1000])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[bytes], bytes]
+) -> None:
+    folder = tmp_path / "checkpoints"
+    assert newest_whole(folder) is None
+    trainer(tmp_path, Checkpoint(), max_epochs=2).fit(Falling([1.0, 1.0]), loader(), loader(1))
+    assert newest_whole(folder) == folder / "last.ckpt"
+    (folder / "last.ckpt").write_bytes(damage((folder / "last.ckpt").read_bytes()))
+    assert newest_whole(folder) == folder / "previous.ckpt"
+    assert "last.ckpt is damaged" in capsys.readouterr().out
+    (folder / "previous.ckpt").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"no checkpoint in .* can be read"):
+        newest_whole(folder)
