@@ -1,10 +1,12 @@
 """Espalier's one entry: `python cli.py fit --config configs/<technique>/<data>.yaml`."""
 
+import difflib
 import json
 import logging
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -17,7 +19,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
 import callbacks
-import datamodules  # noqa: F401  importing it registers the short names of its classes
+import datamodules
+import lit_models
+import networks
 from callbacks import RunFolder, RunSettings, WandbSettings
 from lit_models import Technique
 
@@ -225,6 +229,28 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
+def _in_one_line(error: BaseException) -> str:
+    """Say what is wrong and where, without the parser's account of everything else it tried."""
+    keys = dict.fromkeys(re.findall(r'Parser key "([^"]+)"', str(error)))
+    while "jsonargparse" in _raised_in(error) and (inner := error.__cause__ or error.__context__):
+        error = inner
+    message = " ".join(str(error).split())
+    if unknown := re.search(r"Expected a dot import path string: (\w+)", message):
+        known = [*lit_models.__all__, *datamodules.__all__, *networks.__all__]
+        message = f"there is no class {unknown[1]!r}{_nearest(unknown[1], known)}"
+    return ": ".join([*([".".join(keys)] if keys else []), message])
+
+
+def _raised_in(error: BaseException) -> str:
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return frames[-1][0].f_code.co_filename if frames else ""
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f", did you mean {matches[0]!r}?" if matches else ""
+
+
 def _leave_out_noise() -> None:
     """Silence what the libraries say that no user of this command can act on."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
@@ -248,7 +274,7 @@ def main(args: list[str] | None = None) -> EspalierCLI:
     try:
         return EspalierCLI(sys.argv[1:] if args is None else args)
     except (ArgumentError, ValueError, FileNotFoundError, PermissionError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {_in_one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     finally:
         os.environ.pop(callbacks.RUN_ID_VARIABLE, None)  # a second call in this process is another run
