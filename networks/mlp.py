@@ -28,6 +28,7 @@ class MLPEncoder(nn.Sequential):
     ) -> None:
         widths = [image_shape.numel, *_checked(hidden)]
         super().__init__(nn.Flatten(), *_hidden_layers(widths, activation), nn.Linear(widths[-1], out_features))
+        _initialise(self, activation)
 
 
 class MLPDecoder(nn.Sequential):
@@ -53,11 +54,25 @@ class MLPDecoder(nn.Sequential):
             nn.Linear(widths[-1], image_shape.numel),
             nn.Unflatten(1, tuple(image_shape)),
         )
+        _initialise(self, activation)
 
 
 def _hidden_layers(widths: list[int], activation: Activation) -> list[nn.Module]:
     make_activation = activation_class(activation)
     return [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), make_activation())]
+
+
+def _initialise(network: nn.Module, activation: Activation) -> None:
+    """Where the activation saturates, keep the variance of signals from layer to layer.
+
+    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks" (2010). Layers with other activations keep PyTorch's own initialisation.
+    """
+    if activation in ("tanh", "sigmoid"):
+        for layer in network.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
 
 
 def _checked(hidden: Sequence[int]) -> list[int]:

@@ -140,3 +140,16 @@ def test_image_shape_counts_its_values() -> None:
     shape = ImageShape(3, 4, 5)
     assert shape.numel == 60
     assert tuple(shape) == (3, 4, 5)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_saturating_networks_begin_with_glorots_variance(activation: Any) -> None:
+    torch.manual_seed(0)
+    for network in (
+        MLPEncoder(ImageShape(1, 20, 20), 100, [300], activation),
+        MLPDecoder(100, ImageShape(1, 20, 20), [300], activation),
+    ):
+        for layer in (layer for layer in network if isinstance(layer, nn.Linear)):
+            fan = layer.in_features + layer.out_features
+            assert layer.weight.var().item() == pytest.approx(2 / fan, rel=0.05)
+            assert not layer.bias.any()
