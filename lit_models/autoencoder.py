@@ -1,8 +1,7 @@
 """The autoencoder, on which the sparse and the denoising one build."""
 
 import warnings
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -13,18 +12,11 @@ from lit_models.base import (
     OptimizerFactory,
     SchedulerFactory,
     Technique,
+    TrainingImages,
 )
 from metrics import PCAReconstruction
 from networks import ImageShape, MLPDecoder, MLPEncoder
 from objectives import binary_cross_entropy, squared_error
-
-
-@runtime_checkable
-class TrainingImages(Protocol):
-    """Data that can hand over its training images, for the baseline fitted to them."""
-
-    def training_images(self) -> Iterator[Tensor]:
-        """The training images, (B, C, H, W) float32 in [0, 1]."""
 
 
 class AutoencoderTerms(NamedTuple):

@@ -2,8 +2,8 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterable
-from typing import Any, Literal, NamedTuple, Protocol, Self
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import torch
 from lightning import LightningModule
@@ -33,6 +33,14 @@ class Images(Protocol):
     @property
     def index(self) -> Tensor:
         """int64 (B,), position of each image in its part of the data."""
+
+
+@runtime_checkable
+class TrainingImages(Protocol):
+    """Data that can hand over its training images, for what is fitted to them outside the training loop."""
+
+    def training_images(self) -> Iterator[Tensor]:
+        """The training images, (B, C, H, W) float32 in [0, 1]."""
 
 
 class Technique(LightningModule):

@@ -13,6 +13,7 @@ from lit_models.base import (
     OptimizerFactory,
     SchedulerFactory,
     Technique,
+    TrainingImages,
 )
 from metrics import ActiveUnits
 from networks import Bernoulli, ImageShape, KeyedNoise, Likelihood, MLPDecoder, MLPEncoder, Noise
@@ -88,10 +89,30 @@ class VAE(Technique):
         self.free_bits = free_bits
         self.nll_samples = nll_samples
         self.active_units = ActiveUnits(latent_dim)
+        # the output that stands for the average training image; the decoder learns the deviation from it
+        self.average: Tensor
+        self.register_buffer("average", torch.zeros(*shape))
 
     def forward(self, image: Tensor) -> Tensor:
         """Reconstruct images from the posterior mean, (B, C, H, W) -> (B, C, H, W)."""
         return self.decode(self.embed(image))
+
+    def on_fit_start(self) -> None:
+        """Begin at the average training image, where the data can hand over its images.
+
+        The paper of the importance-weighted autoencoder sets the biases of the output to it. On MNIST
+        it saves the many epochs in which a decoder finds out which pixels are always black.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        if self.batch_step == 0 and isinstance(data, TrainingImages):
+            sums, counts = zip(*((batch.sum(0), len(batch)) for batch in data.training_images()), strict=True)
+            mean = torch.stack(sums).sum(0) / sum(counts)
+            self.average.copy_(self.likelihood.output_for(mean))
+
+    def decoder_output(self, z: Tensor) -> Tensor:
+        """What the likelihood takes, (B, D) -> (B, C, H, W)."""
+        output: Tensor = self.decoder(z) + self.average
+        return output
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Parameters of q(z | x), (B, C, H, W) -> mu (B, D) and logvar (B, D)."""
@@ -104,7 +125,7 @@ class VAE(Technique):
 
     def decode(self, z: Tensor) -> Tensor:
         """Expected images of codes, (B, D) -> (B, C, H, W)."""
-        return self.likelihood.mean(self.decoder(z))
+        return self.likelihood.mean(self.decoder_output(z))
 
     def reconstruct(self, image: Tensor) -> Tensor:
         """Reconstruct images from the posterior mean, in [0, 1]."""
@@ -126,7 +147,7 @@ class VAE(Technique):
         x = self.likelihood.observe(batch.image, batch.index, noise)
         mu, logvar = self.posterior(x)
         z = mu + torch.exp(0.5 * logvar) * noise.normal(self.latent_dim)
-        reconstruction = self.likelihood.nll(self.decoder(z), x).mean()
+        reconstruction = self.likelihood.nll(self.decoder_output(z), x).mean()
         kl = gaussian_kl(mu, logvar)
         penalty = free_bits(kl, self.free_bits) if self.free_bits else kl.sum(1).mean()
         return VAETerms(reconstruction + self.kl_weight() * penalty, reconstruction, kl.sum(1).mean())
@@ -149,7 +170,7 @@ class VAE(Technique):
         epsilon = noise.normal(samples, self.latent_dim)  # (B, K, D)
         mu, logvar = mu.unsqueeze(1), logvar.unsqueeze(1)  # (B, D) -> (B, 1, D)
         z = mu + torch.exp(0.5 * logvar) * epsilon
-        output = self.decoder(z.flatten(0, 1))  # (B * K, D) -> (B * K, C, H, W)
+        output = self.decoder_output(z.flatten(0, 1))  # (B * K, D) -> (B * K, C, H, W)
         nll = self.likelihood.nll(output, x.repeat_interleave(samples, 0)).view(len(x), samples)
         prior = torch.zeros((), device=z.device)
         return log_normal(z, prior, prior) - log_normal(z, mu, logvar) - nll, nll

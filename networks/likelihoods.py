@@ -34,6 +34,10 @@ class Likelihood(nn.Module):
         """The expected image, (B, C, H, W), in [0, 1]."""
         raise NotImplementedError
 
+    def output_for(self, mean: Tensor) -> Tensor:
+        """The output whose expected image this is, the inverse of `mean`."""
+        raise NotImplementedError
+
 
 class Bernoulli(Likelihood):
     """Independent binary pixels; the decoder's output is their log-odds.
@@ -64,6 +68,10 @@ class Bernoulli(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """Probability of each pixel, (B, C, H, W)."""
         return torch.sigmoid(output)
+
+    def output_for(self, mean: Tensor) -> Tensor:
+        """Log-odds of probabilities, which are kept within 0.001 of 0 and 1."""
+        return torch.logit(mean, eps=1e-3)
 
 
 class Gaussian(Likelihood):
@@ -100,3 +108,7 @@ class Gaussian(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """The mean, clipped to [0, 1]."""
         return output.clamp(0, 1)
+
+    def output_for(self, mean: Tensor) -> Tensor:
+        """The mean itself."""
+        return mean

@@ -252,3 +252,17 @@ def test_importance_samples_belong_to_their_own_image(exact: LinearGaussian) -> 
     expected = exact.evidence.log_prob(x.flatten(1))
     assert log_weight.shape == nll.shape == (3, 4)
     torch.testing.assert_close(log_weight, expected[:, None].expand(3, 4), rtol=1e-3, atol=1e-2)
+
+
+def test_it_begins_at_the_average_image(build: Callable[..., Any], make_trainer: Callable[..., Any]) -> None:
+    data = Digits()
+    average = torch.cat(list(data.training_images())).mean(0)
+    for likelihood, tolerance in ((Bernoulli(), 1e-3), (Gaussian(), 1e-6)):
+        model = build(VAE, likelihood=likelihood)
+        torch.nn.init.zeros_(model.decoder[-2].weight)
+        torch.nn.init.zeros_(model.decoder[-2].bias)
+        make_trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0).fit(model, data)
+        begun = model.average.clone()
+        torch.testing.assert_close(likelihood.mean(begun), average, atol=tolerance, rtol=0)
+        make_trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0).fit(model, Digits(val_size=0.5))
+        assert torch.equal(model.average, begun)  # a model that has been trained keeps its own
