@@ -104,7 +104,15 @@ class EspalierCLI(LightningCLI):
         config = self.config_init[self.subcommand]
         loggers = self._loggers(config.trainer.logger, config.wandb)
         self.record = callbacks.RunRecord(self.run, self.plain_config, self.command)
-        own = [self.record, callbacks.RNGState(), callbacks.LearningCurves(), callbacks.LatentWriter()]
+        own = [
+            self.record,
+            callbacks.RNGState(),
+            callbacks.Resumption(),
+            callbacks.DivergenceGuard(),
+            callbacks.Termination(config.checkpoint),
+            callbacks.LearningCurves(),
+            callbacks.LatentWriter(),
+        ]
         if config.trainer.enable_progress_bar is None and not sys.stdout.isatty():
             config.trainer.enable_progress_bar = False
             own.append(callbacks.EpochLines())
@@ -125,8 +133,15 @@ class EspalierCLI(LightningCLI):
         return {**kwargs, "ckpt_path": self.checkpoint, "weights_only": True}
 
     def fit(self, **kwargs: Any) -> None:
-        """Train, and say what was made."""
-        self.trainer.fit(**kwargs)
+        """Train, and say what was made, or how to go on."""
+        try:
+            self.trainer.fit(**kwargs)
+        except callbacks.TerminatedError as stop:
+            if not self.trainer.is_global_zero:
+                raise SystemExit(0) from None  # a launcher that sees one process fail would kill the others
+            where = f" --run.dir {self.run.path.parent.parent}" if self.config.fit.run.dir != RunSettings.dir else ""
+            print(f"{stop} and saved; to continue: python cli.py fit --run.id {self.run.id}{where}", flush=True)
+            raise SystemExit(stop.exit_code) from None
         self._report()
 
     def validate(self, **kwargs: Any) -> None:

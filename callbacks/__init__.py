@@ -1,21 +1,26 @@
 """What watches or steers a run."""
 
 from callbacks.checkpoint import Checkpoint, newest_whole
+from callbacks.divergence import DivergedError, DivergenceGuard
 from callbacks.early_stopping import EarlyStopping
 from callbacks.epoch_lines import EpochLines
 from callbacks.latents import LatentWriter
 from callbacks.learning_curves import LearningCurves
 from callbacks.metrics_file import MetricsFile
 from callbacks.pictures import Pictures
+from callbacks.resumption import Resumption
 from callbacks.rng_state import RNGState
 from callbacks.run_folder import RUN_ID_VARIABLE, RunFolder, RunSettings
 from callbacks.run_record import RunRecord, shared_settings, write_text
 from callbacks.settings import differences
+from callbacks.termination import TerminatedError, Termination
 from callbacks.weights_and_biases import WandbSettings, wandb_logger
 
 __all__ = [
     "RUN_ID_VARIABLE",
     "Checkpoint",
+    "DivergedError",
+    "DivergenceGuard",
     "EarlyStopping",
     "EpochLines",
     "LatentWriter",
@@ -23,9 +28,12 @@ __all__ = [
     "MetricsFile",
     "Pictures",
     "RNGState",
+    "Resumption",
     "RunFolder",
     "RunRecord",
     "RunSettings",
+    "TerminatedError",
+    "Termination",
     "WandbSettings",
     "differences",
     "newest_whole",
