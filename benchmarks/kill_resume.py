@@ -193,7 +193,9 @@ def compare(words: Sequence[str], kills: Sequence[Kill], folder: Path) -> list[s
 def main() -> None:
     """Kill, continue, compare, and print the verdict; exit code 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", required=True, nargs="+", help="configurations of techniques on data without a network")
+    parser.add_argument(
+        "--config", required=True, nargs="+", help="configurations of techniques on data without a network"
+    )
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     parser.add_argument("--workers", type=int, default=0)

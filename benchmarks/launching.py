@@ -38,7 +38,11 @@ def _run(words: list[str], log: str, environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(ROOT)
-    sys.argv = ["cli.py", *words]  # what a launcher of several processes starts the others with
+    multiprocessing.set_start_method(None, force=True)  # a server's children would start their own the same way
+    sys.argv = ["cli.py", *words]  # with this and without a spec, Lightning launches further processes as a user would
+    import __main__
     import cli
+
+    __main__.__spec__ = None
 
     cli.main(words)
