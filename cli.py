@@ -142,6 +142,10 @@ class EspalierCLI(LightningCLI):
             where = f" --run.dir {self.run.path.parent.parent}" if self.config.fit.run.dir != RunSettings.dir else ""
             print(f"{stop} and saved; to continue: python cli.py fit --run.id {self.run.id}{where}", flush=True)
             raise SystemExit(stop.exit_code) from None
+        except callbacks.DivergedError:
+            if not self.trainer.is_global_zero:
+                raise SystemExit(2) from None  # all processes stop for the same reason, and one says it
+            raise
         self._report()
 
     def validate(self, **kwargs: Any) -> None:
@@ -190,7 +194,8 @@ class EspalierCLI(LightningCLI):
         before = self.run.load_config()
         if self.subcommand == "fit" and self.checkpoint:
             saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)
-            trained = saved["callbacks"].get("RunRecord", callbacks.shared_settings(before))
+            record = saved["callbacks"].get("RunRecord", {})
+            trained = record.get("settings", callbacks.shared_settings(before))
             changes = callbacks.differences(trained, callbacks.shared_settings(self.plain_config))
             if changes and not settings.override:
                 raise ValueError(

@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,6 +70,15 @@ class Kill:
     at: int
     moment: Moment
 
+    @property
+    def flags(self) -> list[str]:
+        """Flags of a launch that ends with it."""
+        return [
+            "--trainer.callbacks+=benchmarks.kill_resume.Killer",
+            f"--trainer.callbacks.at={self.at}",
+            f"--trainer.callbacks.moment={self.moment}",
+        ]
+
 
 @dataclass(frozen=True)
 class Run:
@@ -77,17 +87,23 @@ class Run:
     folder: Path
     words: tuple[str, ...]
 
-    def go(self, kill: Kill | None = None) -> int:
-        """Start or continue it, and return its exit code once it ended."""
-        words = ["fit", *self.words, f"--run.dir={self.folder}", "--run.experiment=run", "--run.id=run"]
-        if kill:
-            words.append("--trainer.callbacks+=benchmarks.kill_resume.Killer")
-            words += [f"--trainer.callbacks.at={kill.at}", f"--trainer.callbacks.moment={kill.moment}"]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        process = launch(words, self.folder / "log.txt")
+    def go(self, *more: str) -> int:
+        """Start or continue it, with more flags for this launch only, and return its exit code once it ended."""
+        process = self.start(*more)
         process.join()
         assert process.exitcode is not None
         return process.exitcode
+
+    def start(self, *more: str) -> BaseProcess:
+        """Start or continue it, and return the running process."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        place = (f"--run.dir={self.folder}", "--run.experiment=run", "--run.id=run")
+        return launch(["fit", *self.words, *place, *more], self.log)
+
+    @property
+    def log(self) -> Path:
+        """What it printed, in all its launches."""
+        return self.folder / "log.txt"
 
     @property
     def checkpoint(self) -> dict[str, Any]:
@@ -180,13 +196,15 @@ def compare(words: Sequence[str], kills: Sequence[Kill], folder: Path) -> list[s
         folder: for both runs.
 
     Raises:
-        RuntimeError: if a process ended otherwise than by its kill, with the path of its log.
+        RuntimeError: if a process ended otherwise than by its kill, with what it printed.
     """
     alone, killed = Run(folder / "alone", tuple(words)), Run(folder / "killed", tuple(words))
     for run, kill in [(alone, None), *((killed, kill) for kill in kills), (killed, None)]:
         expected = -signal.SIGKILL if kill else 0
-        if (code := run.go(kill)) != expected:
-            raise RuntimeError(f"{kill or 'a run to its end'} ended with {code}, not {expected}: {run.folder}/log.txt")
+        if (code := run.go(*(kill.flags if kill else []))) != expected:
+            raise RuntimeError(
+                f"{kill or 'a run to its end'} ended with {code}, not {expected}:\n{run.log.read_text()}"
+            )
     return differences(alone, killed)
 
 

@@ -1,5 +1,7 @@
 """Questions that all processes of a run answer alike, at the same batch."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -43,13 +45,13 @@ class Agreement:
         dist.all_reduce(largest, dist.ReduceOp.MAX, group=self._group)
         return int(largest)
 
-    def first(self, text: str) -> str:
-        """Get the text of the first process that gives one; waits for all processes."""
+    def gather(self, value: Any) -> list[Any]:
+        """Get the values that all processes give, in order of rank; waits for all of them."""
         if self._group is None:
-            return text
-        texts = [""] * dist.get_world_size()
-        dist.all_gather_object(texts, text, group=self._group)
-        return next((given for given in texts if given), "")
+            return [value]
+        values: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(values, value, group=self._group)
+        return values
 
     def _collect(self) -> int:
         if self._work is None:

@@ -1,5 +1,6 @@
 """A run whose loss is no longer a number stops, with the batch at hand and its last good checkpoint untouched."""
 
+import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from callbacks.agreement import Agreement
 
+_NOWHERE = (sys.maxsize, 0)
 _IN_FLIGHT = 16  # batches that a GPU may lag behind before the host waits for it
 
 
@@ -71,15 +73,18 @@ class DivergenceGuard(Callback):
             self._diverged = step
 
     def _stop(self, trainer: Trainer) -> None:
-        folder = Path(trainer.default_root_dir)
-        text = ""
-        if self._diverged is not None:
-            path = folder / (f"diverged-{trainer.global_rank}.pt" if trainer.global_rank else "diverged.pt")
-            self._diverged.save(path)
-            last = folder / "checkpoints" / "last.ckpt"
-            saved = f"the last good checkpoint is {last}" if last.exists() else "there is no checkpoint yet"
-            text = f"{self._diverged.describe()}; its batch is in {path}, {saved}"
-        raise DivergedError(self._agreement.first(text))
+        # gradients carry a NaN to all processes: the one that met it first knows the batch
+        places = self._agreement.gather(self._diverged.place if self._diverged else _NOWHERE)
+        first = places.index(min(places))
+        text = self._report(Path(trainer.default_root_dir)) if first == trainer.global_rank else ""
+        raise DivergedError(self._agreement.gather(text)[first])
+
+    def _report(self, folder: Path) -> str:
+        assert self._diverged is not None
+        batch, last = folder / "diverged.pt", folder / "checkpoints" / "last.ckpt"
+        self._diverged.save(batch)
+        saved = f"the last good checkpoint is {last}" if last.exists() else "there is no checkpoint yet"
+        return f"{self._diverged.describe()}; its batch is in {batch}, {saved}"
 
 
 class _Step:
@@ -87,7 +92,7 @@ class _Step:
 
     def __init__(self, losses: Tensor, batch: Any, epoch: int, batch_idx: int) -> None:
         self._batch = batch
-        self._place = f"batch {batch_idx} of epoch {epoch}"
+        self.place = (epoch, batch_idx)
         self._arrival: Any = None  # CUDA events have no type hints
         self._losses = losses
         if losses.is_cuda:
@@ -109,10 +114,11 @@ class _Step:
 
     def describe(self) -> str:
         """Say what happened, and why if the batch shows it."""
+        place = f"batch {self.place[1]} of epoch {self.place[0]}"
         if self.is_finite():
-            happened = f"the weights are no longer finite after {self._place}"
+            happened = f"the weights are no longer finite after {place}"
         else:
-            happened = f"the loss is {_first_not_finite(self._losses)} at {self._place}"
+            happened = f"the loss is {_first_not_finite(self._losses)} at {place}"
         broken = {name: int((~value.isfinite()).sum()) for name, value in _fields(self._batch) if not _is_finite(value)}
         if broken:
             values = ", ".join(f"{count} values of {name}" for name, count in broken.items())

@@ -83,7 +83,7 @@ def test_nothing_unequal_is_passed_over(one: Any, other: Any, places: list[str])
 
 def test_a_kill_is_a_kill(tmp_path: Path) -> None:
     run = Run(tmp_path, tuple(settings(VAE)))
-    assert run.go(Kill(7, "batch")) == -signal.SIGKILL
+    assert run.go(*Kill(7, "batch").flags) == -signal.SIGKILL
     assert run.checkpoint["state_dict"]["batch_step"] == 6  # the newest of those after every third batch
 
 

@@ -73,17 +73,28 @@ def test_two_nodes_of_torchrun_equal_one_process(run: Callable[..., Run]) -> Non
     assert largest_difference(one, two) < 1e-6
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_bf16_trains(config: Path, run: Callable[..., Run], processes: int) -> None:
-    words = ("--trainer.max_steps=10", "--trainer.log_every_n_steps=1", "--wandb.mode=disabled")
-    strategy = ("--trainer.strategy=ddp",) if processes == 2 else ()
+def test_bf16_trains_like_float32(config: Path, run: Callable[..., Run]) -> None:
+    words = ("--trainer.max_steps=10", "--trainer.log_every_n_steps=1", "--wandb.mode=disabled", "--trainer.devices=1")
     losses = {}
     for precision in ("32-true", "bf16-mixed"):
-        done = run(
-            precision, config, *words, *strategy, f"--trainer.devices={processes}", f"--trainer.precision={precision}"
-        )
+        done = run(precision, config, *words, f"--trainer.precision={precision}")
         assert done.go() == 0
         weights = done.checkpoint["state_dict"].values()
         assert all(weight.isfinite().all() and weight.dtype in (torch.float32, torch.int64) for weight in weights)
         losses[precision] = [float(row["train/total"]) for row in done.history if row["train/total"]]
+    assert losses["bf16-mixed"] != losses["32-true"]
     assert losses["bf16-mixed"] == pytest.approx(losses["32-true"], rel=5e-2)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_diverges_says_so_once(run: Callable[..., Run], processes: int) -> None:
+    words = ("--model.init_args.optimizer.init_args.lr=1e30", f"--trainer.devices={processes}", "--wandb.mode=disabled")
+    strategy = ("--trainer.strategy=ddp",) if processes == 2 else ()
+    diverging = run("diverging", ROOT / "configs/autoencoder/digits.yaml", *words, *strategy)
+    assert diverging.go() == 2
+    said = diverging.log.read_text()
+    (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert "lower the learning rate" in line
+    assert "Traceback" not in said
+    batch = torch.load(diverging.folder / "run" / "run" / "diverged.pt", weights_only=True)
+    assert batch["image"].shape == (64, 1, 8, 8)
