@@ -117,6 +117,9 @@ class EspalierCLI(LightningCLI):
             config.trainer.enable_progress_bar = False
             own.append(callbacks.EpochLines())
         config.trainer.callbacks = [*(config.trainer.callbacks or []), *own]
+        if config.trainer.sync_batchnorm:
+            config.trainer.sync_batchnorm = False
+            config.trainer.plugins = [*(config.trainer.plugins or []), callbacks.SyncBatchNorm()]
         return super().instantiate_trainer(logger=loggers, **kwargs)
 
     def _loggers(self, given: Any, wandb: WandbSettings) -> list[Logger]:

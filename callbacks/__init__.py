@@ -5,6 +5,7 @@ from callbacks.divergence import DivergedError, DivergenceGuard
 from callbacks.early_stopping import EarlyStopping
 from callbacks.epoch_lines import EpochLines
 from callbacks.latents import LatentWriter
+from callbacks.layer_sync import SyncBatchNorm
 from callbacks.learning_curves import LearningCurves
 from callbacks.metrics_file import MetricsFile
 from callbacks.pictures import Pictures
@@ -32,6 +33,7 @@ __all__ = [
     "RunFolder",
     "RunRecord",
     "RunSettings",
+    "SyncBatchNorm",
     "TerminatedError",
     "Termination",
     "WandbSettings",

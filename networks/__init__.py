@@ -1,6 +1,7 @@
 """Networks: plain modules that know tensors and sizes, and nothing of Lightning."""
 
 from networks.activations import Activation, activation_class
+from networks.batch_norm import CPUSyncBatchNorm
 from networks.convolutional import ConvDecoder, ConvEncoder
 from networks.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
@@ -11,6 +12,7 @@ from networks.shapes import ImageShape
 __all__ = [
     "Activation",
     "Bernoulli",
+    "CPUSyncBatchNorm",
     "ConvDecoder",
     "ConvEncoder",
     "Corruption",

@@ -36,6 +36,18 @@ def test_two_processes_equal_one(config: Path, run: Callable[..., Run]) -> None:
     assert largest_difference(one, two) < 1e-6
 
 
+def test_two_processes_equal_one_under_batch_normalisation(run: Callable[..., Run]) -> None:
+    words = (*TEN_STEPS, "--model.init_args.encoder=normalised.NormalisedEncoder")
+    config = ROOT / "configs/autoencoder/digits.yaml"
+    one = run("one", config, *words, "--trainer.devices=1", "--data.init_args.batch_size=64")
+    halves = ("--trainer.devices=2", "--trainer.strategy=ddp", "--data.init_args.batch_size=32")
+    two, apart = run("two", config, *words, *halves), run("apart", config, *words, *halves)
+    assert (one.go(), two.go(), apart.go("--trainer.sync_batchnorm=false")) == (0, 0, 0)
+    assert one.checkpoint["state_dict"]["encoder.3.num_batches_tracked"] == 10
+    assert largest_difference(one, two) < 1e-6
+    assert largest_difference(one, apart) > 1e-4
+
+
 def test_the_comparison_would_see_half_a_batch_left_out(run: Callable[..., Run]) -> None:
     config = ROOT / "configs/vae/digits.yaml"
     one = run("one", config, *TEN_STEPS, "--trainer.devices=1", "--data.init_args.batch_size=64")
