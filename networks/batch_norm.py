@@ -79,5 +79,5 @@ class _SumOverProcesses(torch.autograd.Function):
 
 
 def _sum(local: Tensor) -> Tensor:
-    total: Tensor = _SumOverProcesses.apply(local)  # type: ignore[no-untyped-call]
+    total: Tensor = _SumOverProcesses.apply(local)
     return total
