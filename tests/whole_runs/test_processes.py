@@ -1,5 +1,6 @@
 """Two processes train like one that has the whole batch, however they are launched."""
 
+import json
 import os
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from benchmarks.kill_resume import Run
+from benchmarks.launching import launch
 
 ROOT = Path(__file__).parent.parent.parent
 TEN_STEPS = (
@@ -34,6 +36,25 @@ def test_two_processes_equal_one(config: Path, run: Callable[..., Run]) -> None:
     two = run("two", config, *TEN_STEPS, *halves)
     assert (one.go(), two.go()) == (0, 0)
     assert largest_difference(one, two) < 1e-6
+
+
+@pytest.mark.parametrize("technique", ["sparse_autoencoder", "vae"])
+def test_two_processes_train_one_run_and_score_like_one_process(run: Callable[..., Run], technique: str) -> None:
+    two = ("--trainer.devices=2", "--trainer.strategy=ddp")
+    trained = run("trained", ROOT / f"configs/{technique}/digits.yaml", "--config=configs/overlay/debug.yaml", *two)
+    assert trained.go() == 0
+    folder = trained.folder / "run" / "run"
+    assert trained.log.read_text().count(f"run {folder}") == 1
+    assert json.loads((folder / "provenance.json").read_text())[0]["processes"] == 2
+    scores = []
+    for processes in (("--trainer.devices=1", "--trainer.strategy=auto"), two):
+        # 359 test images: uneven batches, and an uneven split
+        words = ["test", f"--run.dir={trained.folder}", "--run.id=run", "--data.init_args.eval_batch_size=50"]
+        process = launch([*words, "--trainer.limit_test_batches=1.0", *processes], trained.log)
+        process.join()
+        assert process.exitcode == 0, trained.log.read_text()
+        scores.append(json.loads((folder / "test.json").read_text()))
+    assert scores[1] == pytest.approx(scores[0], rel=1e-5)
 
 
 def test_two_processes_equal_one_under_batch_normalisation(run: Callable[..., Run]) -> None:
