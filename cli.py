@@ -4,7 +4,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -192,10 +191,13 @@ class EspalierCLI(LightningCLI):
             linked["ckpt_path"] = (self.checkpoint, "the run's own checkpoint")
         if self.trainer.is_global_zero:
             callbacks.print_origins(self.plain_config, self.given, self.defaults, linked)
+            print()
         with callbacks.without_hints():
             self.trainer.check(**kwargs)
         if self.preflight.problems:
             raise SettingsError(self.preflight.problems)
+        if self.trainer.is_global_zero:
+            print("no problems found, nothing was kept")
 
     def _followed(self, source: str) -> Any:
         part, _, name = source.partition(".")
@@ -204,36 +206,22 @@ class EspalierCLI(LightningCLI):
     def fit(self, **kwargs: Any) -> None:
         """Train, and say what was made."""
         self.trainer.fit(**kwargs)
-        self._report()
+        callbacks.print_written(self.run, self.trainer)
 
     def validate(self, **kwargs: Any) -> None:
         """Evaluate on the validation part, and write `validate.json`."""
-        self._write_results("validate", self.trainer.validate(verbose=False, **kwargs))
+        callbacks.write_results(self.run, self.trainer, self.trainer.validate(verbose=False, **kwargs))
+        callbacks.print_written(self.run, self.trainer)
 
     def test(self, **kwargs: Any) -> None:
         """Evaluate on the test part, and write `test.json`."""
-        self._write_results("test", self.trainer.test(verbose=False, **kwargs))
+        callbacks.write_results(self.run, self.trainer, self.trainer.test(verbose=False, **kwargs))
+        callbacks.print_written(self.run, self.trainer)
 
     def predict(self, **kwargs: Any) -> None:
         """Encode images, and write `latents.npz`."""
         self.trainer.predict(return_predictions=False, **kwargs)
-        self._report()
-
-    def _write_results(self, stage: str, results: Sequence[Mapping[str, float]]) -> None:
-        metrics = {name: value for part in results for name, value in sorted(part.items())}
-        if self.trainer.is_global_zero:
-            callbacks.write_text(self.run.path / f"{stage}.json", json.dumps(metrics, indent=2) + "\n")
-            for name, value in metrics.items():
-                print(f"{name:32} {value:.6g}")
-        self._report()
-
-    def _report(self) -> None:
-        if not self.trainer.is_global_zero:
-            return
-        paths = [path for callback in vars(self.trainer)["callbacks"] for path in getattr(callback, "paths", [])]
-        for path in paths:
-            print(f"wrote {path}")
-        print(f"run {self.run.path}")
+        callbacks.print_written(self.run, self.trainer)
 
     def _compare(self, settings: RunSettings) -> None:
         """Refuse to continue with another model or other data; print every other change."""

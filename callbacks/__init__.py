@@ -15,9 +15,10 @@ from callbacks.origins import print_origins
 from callbacks.own_config import own_checkpoint, refuse_other_settings, with_own_config
 from callbacks.pictures import Pictures
 from callbacks.preflight import CheckingTrainer, Preflight
+from callbacks.results import print_written, write_results
 from callbacks.rng_state import RNGState
 from callbacks.run_folder import RUN_ID_VARIABLE, RunFolder, RunSettings
-from callbacks.run_record import RunRecord, shared_settings, write_text
+from callbacks.run_record import RunRecord
 from callbacks.settings import SettingsError, differences, nearest
 from callbacks.sources import check_command, read_settings
 from callbacks.user_errors import USER_ERRORS, problems_in, problems_of
@@ -54,14 +55,14 @@ __all__ = [
     "newest_whole",
     "own_checkpoint",
     "print_origins",
+    "print_written",
     "problems_in",
     "problems_of",
     "read_checkpoint",
     "read_settings",
     "refuse_other_settings",
-    "shared_settings",
     "wandb_logger",
     "with_own_config",
     "without_hints",
-    "write_text",
+    "write_results",
 ]

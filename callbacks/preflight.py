@@ -101,8 +101,9 @@ class Preflight(Callback):
                 )
             if self._tests and "batch train" in self._lines:
                 self.problems += problems_in(lambda: trainer.test(model, data, verbose=False), self._config)
-            if trainer.is_global_zero:
-                self._describe(model)
+        self.problems = list(dict.fromkeys(self.problems))  # a stage may repeat what another one has said
+        if trainer.is_global_zero:
+            self._describe(model)
 
     def _describe(self, model: LightningModule) -> None:
         for name, module in [("total", model), *model.named_children()]:
@@ -197,9 +198,9 @@ def _now(model: LightningModule) -> float:
 def _peak_memory() -> str:
     """Of the device that the model was on, else of this process."""
     if torch.cuda.is_available() and (peak := torch.cuda.max_memory_allocated()):
-        return f"{peak / 2**30:.2f} GiB of the device at most"
+        return f"{peak / 2**30:.2f} GiB at most on the device"
     unit = 1 if sys.platform == "darwin" else 1024
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.2f} GiB of this process at most"
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.2f} GiB at most in this process"
 
 
 def _count(loaders: Any, limit: int | float | None) -> int | None:

@@ -11,7 +11,7 @@ from callbacks.settings import SettingsError, nearest
 
 CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
 _NO_SETTINGS = ("help", "h", "print_config")
-_OTHER_NAMES = {"c": "config"}
+_SHORT = {"-c": "config"}
 
 
 class GivenSettings:
@@ -55,6 +55,7 @@ class GivenSettings:
     def _set(self, node: dict[str, Any], name: str, value: Any, prefix: str, origin: str) -> None:
         appends, name = name.endswith("+"), name.rstrip("+")
         key, old = prefix + name, node.get(name)
+        self.inherited.discard(key)
         if appends:
             node[name] = [*_as_list(old), *_as_list(value)]
             self.origins[key] = origin
@@ -80,7 +81,6 @@ class GivenSettings:
     def _note_inherited(self, old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> None:
         if "class_path" in new and _short(old.get("class_path")) != _short(new["class_path"]):
             self.inherited |= {f"{key}.init_args.{name}" for name in old.get("init_args") or {}}
-        self.inherited -= {f"{key}.init_args.{name}" for name in new.get("init_args") or {}}
 
 
 def flags(words: list[str]) -> Iterator[tuple[str, str | None]]:
@@ -88,8 +88,7 @@ def flags(words: list[str]) -> Iterator[tuple[str, str | None]]:
     parts = [part for word in words for part in (word.split("=", 1) if word.startswith("-") else [word])]
     for word, following in pairwise([*parts, "--"]):
         if word.startswith("-") and word.lstrip("-")[:1].isalpha():
-            name = word.lstrip("-")
-            yield _OTHER_NAMES.get(name, name), None if following.startswith("--") else following
+            yield _SHORT.get(word, word.lstrip("-")), None if following.startswith("--") else following
 
 
 def check_command(words: list[str], commands: Sequence[str]) -> None:

@@ -87,16 +87,17 @@ class SettingsCheck:
         hint = _type_of(action)
         bases = dict(_classes(hint))
         items = value if isinstance(value, list) else [value]
-        if bases and any(_is_class(item) or (isinstance(item, str) and _find(item, bases)) for item in items):
-            for place, item in enumerate(items):
-                self._class(f"{key}[{place}]" if isinstance(value, list) else key, item, bases)
-            return
-        if _allows_none(hint, action.default) if value is None else _fits(parser, action.dest, value):
-            return
-        if bases and isinstance(value, str) and not get_literals(hint) and not _has_scalars(hint):
-            self._class(key, value, bases)
-        else:
-            self.problems.append(f"{key}: {'null' if value is None else repr(value)} {_expected(hint, value)}")
+        known = any(_is_class(item) or (isinstance(item, str) and _find(item, bases)) for item in items)
+        if not (bases and known):
+            if _allows_none(hint, action.default) if value is None else _fits(parser, action.dest, value):
+                return
+            nothing_else = bases and not get_literals(hint) and not _has_scalars(hint)
+            if not (nothing_else and all(isinstance(item, str) for item in items)):
+                shown = "null" if value is None else repr(value)
+                self.problems.append(f"{key}: {shown} {_expected(hint, value)}")
+                return
+        for place, item in enumerate(items):
+            self._class(f"{key}[{place}]" if isinstance(value, list) else key, item, bases)
 
     def _class(self, key: str, node: Any, bases: Mapping[type, int]) -> None:
         if isinstance(node, str) and Path(node).is_file():
