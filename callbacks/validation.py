@@ -87,8 +87,8 @@ class SettingsCheck:
         hint = _type_of(action)
         bases = dict(_classes(hint))
         items = value if isinstance(value, list) else [value]
-        known = any(_is_class(item) or (isinstance(item, str) and _find(item, bases)) for item in items)
-        if not (bases and known):
+        known = bases and any(_is_class(item) or (isinstance(item, str) and _find(item, bases)) for item in items)
+        if not known:
             if _allows_none(hint, action.default) if value is None else _fits(parser, action.dest, value):
                 return
             nothing_else = bases and not get_literals(hint) and not _has_scalars(hint)
@@ -167,6 +167,8 @@ def _is_abstract(chosen: type) -> bool:
 def _find(path: str, bases: Mapping[type, int]) -> Any:
     """The class of a dotted path, or of a short name among those derived from the bases; None if there is none."""
     module, _, name = path.rpartition(".")
+    if not all(part.isidentifier() for part in path.split(".")):
+        return None
     if not module:
         return next((found for base in bases for found in _family(base) if found.__name__ == name), None)
     try:

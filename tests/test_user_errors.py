@@ -45,6 +45,7 @@ SETTINGS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "model class": ([*VAE, "--model=VEA"], ("model: there is no class 'VEA'", "'VAE'")),
     "data class": ([*VAE, "--data.class_path=Digit"], ("data: there is no class 'Digit'", "'Digits'")),
     "class of a missing module": ([*VAE, "--model=nowhere.VAE"], ("model: there is no class 'nowhere.VAE'", "'VAE'")),
+    "path as class": ([*VAE, "--model=../VAE"], ("model: there is no class '../VAE'",)),
     "class of another kind": ([*VAE, "--model=lit_models.WarmupCosine"], ("model: WarmupCosine is no Technique",)),
     "base class": ([*VAE, "--data=ImageDataModule"], ("data: ImageDataModule is only a base",)),
     "encoder class": ([*VAE, "--model.encoder=MLPEncodr"], ("model.init_args.encoder", "'MLPEncoder'")),
