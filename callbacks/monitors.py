@@ -32,12 +32,16 @@ class Monitors(Callback):
             raise SettingsError(problems)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what will be missing in a run without validation."""
-        if self._looked or trainer.enable_validation:
+        """Look where a validation was due and there is none: the run can go on, but will not be stopped early."""
+        if self._looked or trainer.check_val_every_n_epoch != 1:
             return
         self._looked = True
-        for problem in unlogged_monitors(trainer, with_training=True):
-            rank_zero_warn(f"{problem}; there is no validation")
+        problems = [f"{problem}; there is no validation" for problem in unlogged_monitors(trainer, with_training=True)]
+        stops = any(isinstance(callback, EarlyStopping) and callback.strict for callback in vars(trainer)["callbacks"])
+        if problems and stops:
+            raise SettingsError(problems)
+        for problem in problems:
+            rank_zero_warn(problem)
 
 
 def unlogged_monitors(trainer: Trainer, with_training: bool = False) -> list[str]:

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from callbacks.first_batch import fields, not_finite
 from callbacks.metrics_file import MetricsFile
-from callbacks.monitors import unlogged_monitors
+from callbacks.monitors import Monitors, unlogged_monitors
 from callbacks.origins import print_columns
 from callbacks.settings import SettingsError
 from callbacks.user_errors import problems_in
@@ -77,7 +77,11 @@ class Preflight(Callback):
         train = self._limits["limit_train_batches"]
         return {
             # one that is told where to write would leave something behind
-            "callbacks": [self, *(callback for callback in given if not isinstance(callback, ModelCheckpoint))],
+            "callbacks": [
+                self,
+                Monitors(),
+                *(callback for callback in given if not isinstance(callback, ModelCheckpoint)),
+            ],
             "default_root_dir": self._folder.name,
             "logger": MetricsFile(Path(self._folder.name)),
             "enable_progress_bar": False,
