@@ -10,7 +10,6 @@ from typing import Any
 from jsonargparse import Namespace
 from lightning import LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_info
 
 import callbacks
@@ -118,7 +117,9 @@ class EspalierCLI(LightningCLI):
         self.plain_config = self._plain_config()
         self.checkpoint = config.ckpt_path or callbacks.own_checkpoint(self.run, self.subcommand)
         self.saved = callbacks.read_checkpoint(self.checkpoint) if self.checkpoint else None
-        self._compare(settings)
+        if self._trains and self.saved and not settings.override:
+            callbacks.refuse_other_settings(self.saved, self.plain_config, self.run)
+        callbacks.print_changes(self.run, self.plain_config)
 
     def instantiate_classes(self) -> None:
         """Build everything, or name whatever stands against it."""
@@ -148,24 +149,26 @@ class EspalierCLI(LightningCLI):
             self.preflight = callbacks.Preflight(config.trainer, self.plain_config)
             with callbacks.without_hints():
                 return super().instantiate_trainer(**self.preflight.trainer_arguments(config.trainer.callbacks or []))
-        loggers = self._loggers(config.trainer.logger, config.wandb)
+        # only training has steps to write rows for; validate and test write one JSON each
+        rows = [callbacks.MetricsFile(self.run.path)] if self.subcommand == "fit" else []
+        loggers = callbacks.loggers_of(config.trainer.logger, config.wandb, self.run, rows)
         self.record = callbacks.RunRecord(self.run, self.plain_config, self.command)
-        own = [self.record, callbacks.RNGState(), callbacks.LearningCurves(), callbacks.LatentWriter()]
-        own += [callbacks.FirstBatch(), callbacks.Monitors()]
+        own = [
+            self.record,
+            callbacks.RNGState(),
+            callbacks.Resumption(),
+            callbacks.DivergenceGuard(),
+            callbacks.Termination(config.checkpoint),
+            callbacks.LearningCurves(),
+            callbacks.LatentWriter(),
+            callbacks.FirstBatch(),
+            callbacks.Monitors(),
+        ]
         if config.trainer.enable_progress_bar is None and not sys.stdout.isatty():
             config.trainer.enable_progress_bar = False
             own.append(callbacks.EpochLines())
         config.trainer.callbacks = [*(config.trainer.callbacks or []), *own]
         return super().instantiate_trainer(logger=loggers, **kwargs)
-
-    def _loggers(self, given: Any, wandb: WandbSettings) -> list[Logger]:
-        if given is False:
-            return []
-        chosen = given if isinstance(given, list) else [given] if isinstance(given, Logger) else []
-        if not chosen and (logger := callbacks.wandb_logger(wandb, self.run)):
-            chosen = [logger]
-        # only training has steps to write rows for; validate and test write one JSON each
-        return [callbacks.MetricsFile(self.run.path), *chosen] if self.subcommand == "fit" else chosen
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs: dict[str, Any] = super()._prepare_subcommand_kwargs(subcommand)
@@ -204,8 +207,19 @@ class EspalierCLI(LightningCLI):
         return getattr(self.datamodule, name) if name else self.config[self.subcommand][part]
 
     def fit(self, **kwargs: Any) -> None:
-        """Train, and say what was made."""
-        self.trainer.fit(**kwargs)
+        """Train, and say what was made, or how to go on."""
+        try:
+            self.trainer.fit(**kwargs)
+        except callbacks.TerminatedError as stop:
+            if not self.trainer.is_global_zero:
+                raise SystemExit(0) from None  # a launcher that sees one process fail would kill the others
+            where = f" --run.dir {self.run.path.parent.parent}" if self.config.fit.run.dir != RunSettings.dir else ""
+            print(f"{stop} and saved; to continue: python cli.py fit --run.id {self.run.id}{where}", flush=True)
+            raise SystemExit(stop.exit_code) from None
+        except callbacks.DivergedError:
+            if not self.trainer.is_global_zero:
+                raise SystemExit(2) from None  # all processes stop for the same reason, and one says it
+            raise
         callbacks.print_written(self.run, self.trainer)
 
     def validate(self, **kwargs: Any) -> None:
@@ -222,15 +236,6 @@ class EspalierCLI(LightningCLI):
         """Encode images, and write `latents.npz`."""
         self.trainer.predict(return_predictions=False, **kwargs)
         callbacks.print_written(self.run, self.trainer)
-
-    def _compare(self, settings: RunSettings) -> None:
-        """Refuse to continue with another model or other data; print every other change."""
-        if self._trains and self.saved and not settings.override:
-            callbacks.refuse_other_settings(self.saved, self.plain_config, self.run)
-        before = self.run.load_config() if self.run.config.exists() else self.plain_config
-        for change in callbacks.differences(before, self.plain_config):
-            if not change.startswith("run.override"):
-                print(f"changed from the run's own config: {change}")
 
     def _plain_config(self) -> dict[str, Any]:
         """The resolved configuration as plain values, without what belongs to this launch only."""

@@ -4,6 +4,7 @@ import math
 import os
 import pickle
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,8 +12,8 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch import callbacks
 
-# what torch.load raises for a file that was cut short or changed
-_UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError)
+# what reading a file raises that was cut short or changed
+_UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 class Checkpoint(callbacks.Checkpoint):
@@ -21,8 +22,9 @@ class Checkpoint(callbacks.Checkpoint):
     A checkpoint is written beside its final name, flushed to the disk and renamed, so that a file
     of that name is there and whole at every moment; the one it replaces is kept as `previous.ckpt`,
     for `newest_whole` to fall back on should the disk damage the newest. The epoch's
-    checkpoint is taken after its validation. One in mid-epoch is never taken on the last batch,
-    where Lightning would go on without the validation that is due.
+    checkpoint is taken after its validation, one in mid-epoch between two batches, when the metrics of the first
+    are written and its gradients applied: one that is due while gradients accumulate or a validation is between
+    the batches waits for the next batch.
 
     Args:
         monitor: logged metric that chooses the best checkpoint; never one of the test part.
@@ -42,14 +44,29 @@ class Checkpoint(callbacks.Checkpoint):
         self.every_n_batches = every_n_batches
         self._sign = 1 if mode == "min" else -1
         self._best = math.inf
+        self._due = False
+        self._saved_at = 0  # training batches in the newest checkpoint
+        self._validated = False  # since the last training batch
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin with what the checkpoint holds from which the run goes on."""
+        self._saved_at = _batches(trainer)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Save in mid-epoch where asked to."""
+        self._due |= self.every_n_batches > 0 and batch_idx > 0 and batch_idx % self.every_n_batches == 0
+        if self._due and self.save_between_batches(trainer, batch_idx):
+            self._due = False
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save in mid-epoch where asked to."""
-        done = batch_idx + 1
-        if self.every_n_batches and done % self.every_n_batches == 0 and done < trainer.num_training_batches:
-            self._save_last(trainer)
+        """Note that no validation has followed yet."""
+        self._validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that a validation was between the batches."""
+        self._validated = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the epoch, and keep it as the best if it is."""
@@ -58,7 +75,7 @@ class Checkpoint(callbacks.Checkpoint):
         if improved:
             assert value is not None
             self._best = self._sign * float(value)
-        last = self._save_last(trainer)
+        last = self.save(trainer)
         if improved and trainer.is_global_zero:
             _copy(last, last.with_name("best.ckpt"))
         trainer.strategy.barrier("best checkpoint")
@@ -71,7 +88,25 @@ class Checkpoint(callbacks.Checkpoint):
         """Go on from the best value so far."""
         self._best = state_dict["best"]
 
-    def _save_last(self, trainer: Trainer) -> Path:
+    def save_between_batches(self, trainer: Trainer, batch_idx: int) -> bool:
+        """Save from the start of a batch what all batches before it have made, if a run can go on from there.
+
+        Args:
+            trainer: in its hook `on_train_batch_start`.
+            batch_idx: of the batch that is about to begin.
+
+        Returns:
+            Whether all is saved; if not, ask again at the next batch.
+        """
+        if _batches(trainer) == self._saved_at:
+            return True
+        if self._validated or batch_idx % trainer.accumulate_grad_batches:
+            return False
+        self.save(trainer)
+        return True
+
+    def save(self, trainer: Trainer) -> Path:
+        """Replace `last.ckpt`, keep the one before it as `previous.ckpt`, and return the path of the new one."""
         last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
         part = last.with_name("last.ckpt.part")
         trainer.save_checkpoint(part, weights_only=False)
@@ -81,6 +116,7 @@ class Checkpoint(callbacks.Checkpoint):
                 _copy(last, last.with_name("previous.ckpt"))
             part.replace(last)
             _flush(last.parent)
+        self._saved_at = _batches(trainer)
         return last
 
 
@@ -96,7 +132,7 @@ def newest_whole(folder: Path) -> Path | None:
         if not path.exists():
             continue
         try:
-            torch.load(path, map_location="cpu", weights_only=True)
+            _verify(path)
         except _UNREADABLE as error:
             reason = type(error).__name__  # torch's own words recommend to run the code in the file
             print(f"{path} is damaged ({reason}): falling back to the checkpoint before it", flush=True)
@@ -106,6 +142,17 @@ def newest_whole(folder: Path) -> Path | None:
     if damaged:
         raise ValueError(f"no checkpoint in {folder} can be read: restore one, or begin again under another --run.id")
     return None
+
+
+def _batches(trainer: Trainer) -> int:
+    return trainer.fit_loop.epoch_loop.batch_progress.total.completed
+
+
+def _verify(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():  # torch.load does not look at the checksums
+            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+    torch.load(path, map_location="cpu", weights_only=True, mmap=True)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import os
 from argparse import Namespace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,16 @@ class MetricsFile(Logger):
 
     Args:
         folder: the run's folder.
+
+    Attributes:
+        rows: number of rows that the file has.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._path = folder / "metrics.csv"
         self._columns: list[str] = ["step", "epoch"]
+        self.rows = 0
 
     @property
     def name(self) -> str:
@@ -36,18 +41,19 @@ class MetricsFile(Logger):
         return self._path.parent.name
 
     @rank_zero_only
-    def continue_from(self, step: int) -> None:
+    def continue_from(self, rows: int) -> None:
         """Read an existing file and drop the rows that a resumed run will write again.
 
         Args:
-            step: number of training steps in the checkpoint.
+            rows: number of rows that the file had when the checkpoint was made.
         """
         if self._path.exists():
             with self._path.open(newline="") as file:
                 reader = csv.DictReader(file)
-                rows = [row for row in reader if row["step"] and int(row["step"]) < step]
+                kept = list(islice(reader, rows))
                 self._columns = list(reader.fieldnames or self._columns)
-            self._rewrite(rows)
+            self._rewrite(kept)
+            self.rows = len(kept)
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -58,6 +64,7 @@ class MetricsFile(Logger):
             self._rewrite(self._read())
         with self._path.open("a", newline="") as file:
             csv.DictWriter(file, self._columns).writerow(row)
+        self.rows += 1
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Nothing: config.yaml holds them."""

@@ -64,7 +64,7 @@ def refuse_other_settings(saved: Mapping[str, Any], config: dict[str, Any], run:
         SettingsError: naming every difference.
     """
     before = shared_settings(run.load_config()) if run.config.exists() else None
-    trained = saved.get("callbacks", {}).get("RunRecord", before)
+    trained = saved.get("callbacks", {}).get("RunRecord", {}).get("settings", before)
     if trained is not None and (changes := differences(trained, shared_settings(config))):
         raise SettingsError(
             [
@@ -72,3 +72,10 @@ def refuse_other_settings(saved: Mapping[str, Any], config: dict[str, Any], run:
                 "take the changes back, choose another --run.id, or add --run.override true"
             ]
         )
+
+
+def print_changes(run: RunFolder, config: Mapping[str, Any]) -> None:
+    """Print each setting of a run that exists already which is another one in this launch."""
+    for change in differences(run.load_config(), config) if run.config.exists() else []:
+        if not change.startswith("run.override"):  # said for one launch only
+            print(f"changed from the run's own config: {change}")

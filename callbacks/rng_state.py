@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
 
@@ -14,16 +15,18 @@ class RNGState(Callback):
     """Gives every process random numbers of its own, saves its generators and puts them back after a resume.
 
     They are put back before the first batch, not when the checkpoint is read: building loaders and
-    optimizers draws from the generators in between. Only numbers, lists and tensors are saved, so
+    optimizers draws from the generators in between. A checkpoint made during validation has the states
+    from before it, because a resumed run does all of it. Only numbers, lists and tensors are saved, so
     that the checkpoint loads without pickled code.
     """
 
     def __init__(self) -> None:
         self._pending: list[dict[str, Any]] | None = None
+        self._before_validation: dict[str, Any] | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """States of all processes, in order of rank."""
-        own = _capture()
+        own = self._before_validation or _capture()
         if not (dist.is_available() and dist.is_initialized()):
             return {"ranks": [own]}
         ranks: list[dict[str, Any] | None] = [None] * dist.get_world_size()
@@ -41,6 +44,19 @@ class RNGState(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Put the generators back, once."""
+        self._put_back(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the generators back, if a resumed run begins here, and note their states."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._put_back(trainer)
+            self._before_validation = _capture()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on from where the validation left the generators."""
+        self._before_validation = None
+
+    def _put_back(self, trainer: Trainer) -> None:
         if self._pending is None:
             return
         if len(self._pending) == trainer.world_size:

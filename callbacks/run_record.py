@@ -13,6 +13,7 @@ import torch
 import yaml
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
 from callbacks.metrics_file import MetricsFile
@@ -42,16 +43,12 @@ class RunRecord(Callback):
         self._run = run
         self._config = config
         self._command = command
-        self._at_start = True
+        self._rows = 0
+        self._metrics: MetricsFile | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the configuration, and note the versions, the code and the data, just before anything is trained."""
         self._begin(trainer, "fit")
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the versions and the code of a `validate`."""
-        if trainer.state.fn == "validate":
-            self._begin(trainer, "validate")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the versions and the code of a `test`."""
@@ -63,15 +60,29 @@ class RunRecord(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Drop the rows of metrics.csv that this run is about to write again."""
-        if self._at_start:
-            self._at_start = False
-            for logger in trainer.loggers:
-                if isinstance(logger, MetricsFile):
-                    logger.continue_from(trainer.fit_loop.epoch_loop._batches_that_stepped)
+        self._continue_metrics(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Drop them also where a resumed run begins with its validation, and note a `validate`."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._continue_metrics(trainer)
+        else:
+            self._begin(trainer, "validate")
 
     def state_dict(self) -> dict[str, Any]:
-        """The settings that a continued run must share."""
-        return shared_settings(self._config)
+        """The settings that a continued run must share, and how far metrics.csv had come."""
+        return {"settings": shared_settings(self._config), "rows": self._metrics.rows if self._metrics else 0}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on behind the rows that were there."""
+        self._rows = state_dict["rows"]
+
+    def _continue_metrics(self, trainer: Trainer) -> None:
+        if self._metrics is None:
+            files = [logger for logger in trainer.loggers if isinstance(logger, MetricsFile)]
+            self._metrics = files[0] if files else None
+            if self._metrics:
+                self._metrics.continue_from(self._rows)
 
     @rank_zero_only
     def _begin(self, trainer: Trainer, stage: str) -> None:

@@ -1,6 +1,7 @@
 """What the DataModules of all image sets share: loaders, transfer to the device, augmentation and exact resumption."""
 
 import math
+import signal
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -277,6 +278,7 @@ class ImageDataModule(LightningDataModule):
             drop_last=drop_last,
             generator=torch.Generator().manual_seed(derive_seed(self.seed)),  # else iterating draws from the global one
             persistent_workers=self.num_workers > 0,
+            worker_init_fn=_leave_signals_to_the_run,
         )
 
 
@@ -284,6 +286,12 @@ def _at_least(minimum: int, **sizes: int) -> None:
     for name, value in sizes.items():
         if value < minimum:
             raise ValueError(f"{name}={value} is impossible: choose {minimum} or more")
+
+
+def _leave_signals_to_the_run(worker: int) -> None:
+    # clusters and terminals signal all processes; without its workers a run could not go on to its checkpoint
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def _identity(batch: Any) -> Any:

@@ -14,6 +14,10 @@ import cli
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-golden-losses", action="store_true", help="replace the golden losses by those of now")
+
+
 @pytest.fixture(autouse=True)
 def _at_home_and_untracked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run from the repository, without an account, without the environment of another run."""

@@ -79,9 +79,9 @@ def test_mid_epoch_checkpoints_leave_the_last_batch_to_the_epoch(tmp_path: Path)
     saved: list[tuple[int, int]] = []
 
     class Spy(Checkpoint):
-        def _save_last(self, trainer: Trainer) -> Path:
-            saved.append((trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_progress.current.ready))
-            return super()._save_last(trainer)
+        def save(self, trainer: Trainer) -> Path:
+            saved.append((trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_progress.current.completed))
+            return super().save(trainer)
 
     trainer(tmp_path, Spy(every_n_batches=2), max_epochs=2).fit(Falling([1.0, 1.0]), loader(4), loader(1))
     assert saved == [(0, 2), (0, 4), (1, 2), (1, 4)]

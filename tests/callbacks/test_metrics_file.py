@@ -28,7 +28,9 @@ def test_continuing_keeps_what_was_before_and_drops_what_comes_again(tmp_path: P
         first.log_metrics({"epoch": 0, "train/total": float(step)}, step=step)
     again = MetricsFile(tmp_path)
     again.continue_from(3)
+    assert again.rows == 3
     again.log_metrics({"epoch": 0, "train/total": 30.0}, step=3)
+    assert again.rows == 4
     assert [row["train/total"] for row in rows(tmp_path)] == ["0.0", "1.0", "2.0", "30.0"]
 
 

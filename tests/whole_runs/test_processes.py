@@ -1,0 +1,100 @@
+"""Two processes train like one that has the whole batch, however they are launched."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.kill_resume import Run
+
+ROOT = Path(__file__).parent.parent.parent
+TEN_STEPS = (
+    "--trainer.max_steps=10",
+    "--trainer.precision=64-true",
+    "--trainer.sync_batchnorm=true",
+    "--trainer.callbacks+=comparable.Comparable",
+    "--wandb.mode=disabled",
+)
+
+
+def largest_difference(one: Run, other: Run) -> float:
+    first, second = (run.checkpoint["state_dict"] for run in (one, other))
+    assert first["batch_step"] == second["batch_step"] == 10
+    return max(float((first[name] - second[name]).abs().max()) for name in first)
+
+
+def test_two_processes_equal_one(config: Path, run: Callable[..., Run]) -> None:
+    one = run("one", config, *TEN_STEPS, "--trainer.devices=1", "--data.init_args.batch_size=64")
+    halves = ("--trainer.devices=2", "--trainer.strategy=ddp", "--data.init_args.batch_size=32")
+    two = run("two", config, *TEN_STEPS, *halves)
+    assert (one.go(), two.go()) == (0, 0)
+    assert largest_difference(one, two) < 1e-6
+
+
+def test_the_comparison_would_see_half_a_batch_left_out(run: Callable[..., Run]) -> None:
+    config = ROOT / "configs/vae/digits.yaml"
+    one = run("one", config, *TEN_STEPS, "--trainer.devices=1", "--data.init_args.batch_size=64")
+    half = run("half", config, *TEN_STEPS, "--trainer.devices=1", "--data.init_args.batch_size=32")
+    assert (one.go(), half.go()) == (0, 0)
+    assert largest_difference(one, half) > 1e-4
+
+
+def test_two_nodes_of_torchrun_equal_one_process(run: Callable[..., Run]) -> None:
+    config = ROOT / "configs/sparse_autoencoder/digits.yaml"
+    one = run("one", config, *TEN_STEPS, "--trainer.devices=1", "--data.init_args.batch_size=64")
+    assert one.go() == 0
+    nodes = ("--trainer.num_nodes=2", "--trainer.devices=1", "--trainer.strategy=ddp", "--data.init_args.batch_size=32")
+    two = run("two", config, *TEN_STEPS, *nodes)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launched = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "torch.distributed.run", "--nnodes=2", f"--node_rank={rank}"),
+                *("--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={port}"),
+                *("cli.py", "fit", *two.words, f"--run.dir={two.folder}", "--run.experiment=run", "--run.id=run"),
+            ],
+            cwd=ROOT,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    output = [process.communicate(timeout=300)[0] for process in launched]
+    assert [process.returncode for process in launched] == [0, 0], "\n".join(output)
+    assert largest_difference(one, two) < 1e-6
+
+
+def test_bf16_trains_like_float32(config: Path, run: Callable[..., Run]) -> None:
+    words = ("--trainer.max_steps=10", "--trainer.log_every_n_steps=1", "--wandb.mode=disabled", "--trainer.devices=1")
+    losses = {}
+    for precision in ("32-true", "bf16-mixed"):
+        done = run(precision, config, *words, f"--trainer.precision={precision}")
+        assert done.go() == 0
+        weights = done.checkpoint["state_dict"].values()
+        assert all(weight.isfinite().all() and weight.dtype in (torch.float32, torch.int64) for weight in weights)
+        losses[precision] = [float(row["train/total"]) for row in done.history if row["train/total"]]
+    assert losses["bf16-mixed"] != losses["32-true"]
+    assert losses["bf16-mixed"] == pytest.approx(losses["32-true"], rel=5e-2)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_diverges_says_so_once(run: Callable[..., Run], processes: int) -> None:
+    words = ("--model.init_args.optimizer.init_args.lr=1e30", f"--trainer.devices={processes}", "--wandb.mode=disabled")
+    strategy = ("--trainer.strategy=ddp",) if processes == 2 else ()
+    diverging = run("diverging", ROOT / "configs/autoencoder/digits.yaml", *words, *strategy)
+    assert diverging.go() == 2
+    said = diverging.log.read_text()
+    (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert "lower the learning rate" in line
+    assert "Traceback" not in said
+    batch = torch.load(diverging.folder / "run" / "run" / "diverged.pt", weights_only=True)
+    assert batch["image"].shape == (64, 1, 8, 8)
