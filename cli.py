@@ -1,45 +1,50 @@
 """Espalier's one entry: `python cli.py fit --config configs/<technique>/<data>.yaml`."""
 
-import difflib
 import json
-import logging
 import os
 import re
 import sys
-import traceback
-import warnings
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
-import torch
-from jsonargparse import ArgumentError, Namespace
+from jsonargparse import Namespace
 from lightning import LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_info
 
 import callbacks
-import datamodules
-import lit_models
-import networks
-from callbacks import RunFolder, RunSettings, WandbSettings
+import datamodules  # noqa: F401  # makes the names of its classes known, as the next two do
+import lit_models  # noqa: F401
+import networks  # noqa: F401
+from callbacks import RunFolder, RunSettings, SettingsError, WandbSettings
 from lit_models import Technique
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict")
-# arguments that are never written in a configuration: they follow the seed of the run and the shape of its data
-LINKED = (("data", "seed"), ("model", "image_shape"), ("model", "num_classes"))
+SUBCOMMANDS = ("fit", "check", "validate", "test", "predict")
+CALLBACKS = {
+    "checkpoint": callbacks.Checkpoint,
+    "early_stopping": callbacks.EarlyStopping,
+    "pictures": callbacks.Pictures,
+}
+# what is never written in a configuration, because it follows another setting
+LINKED = {
+    "data.init_args.seed": "seed_everything",
+    "model.init_args.image_shape": "data.image_shape",
+    "model.init_args.num_classes": "data.num_classes",
+}
 
 
 class EspalierCLI(LightningCLI):
     """LightningCLI in which a run is a folder that can be continued, tested and read by its id."""
 
     def __init__(self, args: list[str]) -> None:
+        callbacks.check_command(args, SUBCOMMANDS)
         self.command = ["cli.py", *args]
         parser_kwargs = {"exit_on_error": False}
         super().__init__(
             Technique,
             LightningDataModule,
             save_config_callback=None,
+            trainer_class=callbacks.CheckingTrainer,
             trainer_defaults={
                 "max_epochs": 10,
                 "use_distributed_sampler": False,  # the data brings its own resumable sampler
@@ -50,7 +55,7 @@ class EspalierCLI(LightningCLI):
             parser_kwargs={**parser_kwargs, **{name: dict(parser_kwargs) for name in SUBCOMMANDS}},
             subclass_mode_model=True,
             subclass_mode_data=True,
-            args=with_own_config(args),
+            args=callbacks.with_own_config(args),
             auto_configure_optimizers=False,
         )
 
@@ -60,6 +65,7 @@ class EspalierCLI(LightningCLI):
         shared = {"model", "datamodule", "weights_only"}
         return {
             "fit": shared | {"train_dataloaders", "val_dataloaders"},
+            "check": shared,
             "validate": shared | {"dataloaders", "verbose"},
             "test": shared | {"dataloaders", "verbose"},
             "predict": shared | {"dataloaders", "return_predictions"},
@@ -69,16 +75,27 @@ class EspalierCLI(LightningCLI):
         """Add the run, its tracking, the default callbacks, and the links from the data."""
         parser.add_class_arguments(RunSettings, "run")
         parser.add_class_arguments(WandbSettings, "wandb")
-        parser.add_lightning_class_args(callbacks.Checkpoint, "checkpoint")
-        parser.add_lightning_class_args(callbacks.EarlyStopping, "early_stopping")
-        parser.add_lightning_class_args(callbacks.Pictures, "pictures")
-        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=_number)
-        # a list, because checkpoints hold plain values only
-        parser.link_arguments("data.image_shape", "model.init_args.image_shape", list, apply_on="instantiate")
-        parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
+        for key, callback in CALLBACKS.items():
+            parser.add_lightning_class_args(callback, key)
+        for target, source in LINKED.items():
+            if source == "seed_everything":
+                parser.link_arguments(source, target, _number)
+            else:
+                # a shape becomes a list, because checkpoints hold plain values only
+                plain = list if source == "data.image_shape" else None
+                parser.link_arguments(source, target, plain, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the words that `main` was given."""
+        """Parse the words that `main` was given, after a look at them that finds all mistakes at once."""
+        self.given = callbacks.read_settings(args[1:])
+        if not any(word in ("-h", "--help") or ".help" in word for word in args):
+            settings = callbacks.SettingsCheck(self.given, LINKED, needed=("model", "data"))
+            settings.run(self._parser(args[0]))
+            for warning in settings.warnings:
+                rank_zero_info(f"warning: {warning}")
+            if settings.problems:
+                raise SettingsError(settings.problems)
+            self.defaults = settings.defaults
         self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
@@ -92,17 +109,52 @@ class EspalierCLI(LightningCLI):
         self.run = (settings.id and RunFolder.find(settings)) or RunFolder.create(
             settings, f"{_snake(technique)}-{data.lower()}"
         )
+        self.run.check_writable()
+        if self.given.origin("trainer.default_root_dir") not in (None, str(self.run.config)):
+            raise ValueError("trainer.default_root_dir: follows run.dir, run.experiment and run.id, leave it out")
         config.run.id, config.run.experiment = self.run.id, self.run.path.parent.name
         config.trainer.default_root_dir = str(self.run.path)
         self.plain_config = self._plain_config()
-        self.checkpoint = config.ckpt_path or self._own_checkpoint()
-        if self.run.config.exists():
-            self._compare(settings)
+        self.checkpoint = config.ckpt_path or callbacks.own_checkpoint(self.run, self.subcommand)
+        self.saved = callbacks.read_checkpoint(self.checkpoint) if self.checkpoint else None
+        if self._trains and self.saved and not settings.override:
+            callbacks.refuse_other_settings(self.saved, self.plain_config, self.run)
+        callbacks.print_changes(self.run, self.plain_config)
+
+    def instantiate_classes(self) -> None:
+        """Build everything, or name whatever stands against it."""
+        config, parser = self.config[self.subcommand], self._parser(self.subcommand)
+        problems = callbacks.hardware_problems(config.trainer)
+        problems = problems or callbacks.problems_in(super().instantiate_classes, self.plain_config)
+        if problems:  # in one part, perhaps not the only one
+            problems += callbacks.problems_in(lambda: parser.instantiate(_modules(config)), self.plain_config)
+            for key, callback in CALLBACKS.items():
+                problems += callbacks.problems_in(partial(callback, **config[key].as_dict()), self.plain_config)
+            raise SettingsError(list(dict.fromkeys(problems)))
+
+    def after_instantiate_classes(self) -> None:
+        """Make sure that the checkpoint is one of this model."""
+        if self.saved and (misfit := callbacks.misfit(self.saved, self.model, self._trains)):
+            raise ValueError(f"ckpt_path: {self.checkpoint!r} does not fit: {misfit}")
+        self.saved = None
+
+    @property
+    def _trains(self) -> bool:
+        return self.subcommand in ("fit", "check")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the loggers and the callbacks that belong to every run."""
         config = self.config_init[self.subcommand]
-        loggers = self._loggers(config.trainer.logger, config.wandb)
+        if config.trainer.sync_batchnorm:
+            config.trainer.sync_batchnorm = False
+            config.trainer.plugins = [*(config.trainer.plugins or []), callbacks.SyncBatchNorm()]
+        if self.subcommand == "check":
+            self.preflight = callbacks.Preflight(config.trainer, self.plain_config)
+            with callbacks.without_hints():
+                return super().instantiate_trainer(**self.preflight.trainer_arguments(config.trainer.callbacks or []))
+        # only training has steps to write rows for; validate and test write one JSON each
+        rows = [callbacks.MetricsFile(self.run.path)] if self.subcommand == "fit" else []
+        loggers = callbacks.loggers_of(config.trainer.logger, config.wandb, self.run, rows)
         self.record = callbacks.RunRecord(self.run, self.plain_config, self.command)
         own = [
             self.record,
@@ -112,28 +164,50 @@ class EspalierCLI(LightningCLI):
             callbacks.Termination(config.checkpoint),
             callbacks.LearningCurves(),
             callbacks.LatentWriter(),
+            callbacks.FirstBatch(),
+            callbacks.Monitors(),
         ]
         if config.trainer.enable_progress_bar is None and not sys.stdout.isatty():
             config.trainer.enable_progress_bar = False
             own.append(callbacks.EpochLines())
         config.trainer.callbacks = [*(config.trainer.callbacks or []), *own]
-        if config.trainer.sync_batchnorm:
-            config.trainer.sync_batchnorm = False
-            config.trainer.plugins = [*(config.trainer.plugins or []), callbacks.SyncBatchNorm()]
         return super().instantiate_trainer(logger=loggers, **kwargs)
-
-    def _loggers(self, given: Any, wandb: WandbSettings) -> list[Logger]:
-        if given is False:
-            return []
-        chosen = given if isinstance(given, list) else [given] if isinstance(given, Logger) else []
-        if not chosen and (logger := callbacks.wandb_logger(wandb, self.run)):
-            chosen = [logger]
-        # only training has steps to write rows for; validate and test write one JSON each
-        return [callbacks.MetricsFile(self.run.path), *chosen] if self.subcommand == "fit" else chosen
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs: dict[str, Any] = super()._prepare_subcommand_kwargs(subcommand)
+        if subcommand == "check":  # which does not go on from the checkpoint, but has looked at it
+            return {name: kwargs[name] for name in ("model", "datamodule")}
         return {**kwargs, "ckpt_path": self.checkpoint, "weights_only": True}
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except ValueError as error:
+            if type(error) is not ValueError:
+                raise
+            raise SettingsError(callbacks.problems_of(error, self.plain_config)) from error
+
+    def check(self, **kwargs: Any) -> None:
+        """Say where the settings come from, try everything, and keep nothing."""
+        assert isinstance(self.trainer, callbacks.CheckingTrainer)
+        linked = {
+            target: (self._followed(source), source) for target, source in LINKED.items() if target in self.defaults
+        }
+        if self.checkpoint and not self.given.origin("ckpt_path"):
+            linked["ckpt_path"] = (self.checkpoint, "the run's own checkpoint")
+        if self.trainer.is_global_zero:
+            callbacks.print_origins(self.plain_config, self.given, self.defaults, linked)
+            print()
+        with callbacks.without_hints():
+            self.trainer.check(**kwargs)
+        if self.preflight.problems:
+            raise SettingsError(self.preflight.problems)
+        if self.trainer.is_global_zero:
+            print("no problems found, nothing was kept")
+
+    def _followed(self, source: str) -> Any:
+        part, _, name = source.partition(".")
+        return getattr(self.datamodule, name) if name else self.config[self.subcommand][part]
 
     def fit(self, **kwargs: Any) -> None:
         """Train, and say what was made, or how to go on."""
@@ -149,65 +223,22 @@ class EspalierCLI(LightningCLI):
             if not self.trainer.is_global_zero:
                 raise SystemExit(2) from None  # all processes stop for the same reason, and one says it
             raise
-        self._report()
+        callbacks.print_written(self.run, self.trainer)
 
     def validate(self, **kwargs: Any) -> None:
         """Evaluate on the validation part, and write `validate.json`."""
-        self._write_results("validate", self.trainer.validate(verbose=False, **kwargs))
+        callbacks.write_results(self.run, self.trainer, self.trainer.validate(verbose=False, **kwargs))
+        callbacks.print_written(self.run, self.trainer)
 
     def test(self, **kwargs: Any) -> None:
         """Evaluate on the test part, and write `test.json`."""
-        self._write_results("test", self.trainer.test(verbose=False, **kwargs))
+        callbacks.write_results(self.run, self.trainer, self.trainer.test(verbose=False, **kwargs))
+        callbacks.print_written(self.run, self.trainer)
 
     def predict(self, **kwargs: Any) -> None:
         """Encode images, and write `latents.npz`."""
         self.trainer.predict(return_predictions=False, **kwargs)
-        self._report()
-
-    def _write_results(self, stage: str, results: Sequence[Mapping[str, float]]) -> None:
-        metrics = {name: value for part in results for name, value in sorted(part.items())}
-        if self.trainer.is_global_zero:
-            callbacks.write_text(self.run.path / f"{stage}.json", json.dumps(metrics, indent=2) + "\n")
-            for name, value in metrics.items():
-                print(f"{name:32} {value:.6g}")
-        self._report()
-
-    def _report(self) -> None:
-        if not self.trainer.is_global_zero:
-            return
-        paths = [path for callback in vars(self.trainer)["callbacks"] for path in getattr(callback, "paths", [])]
-        for path in paths:
-            print(f"wrote {path}")
-        print(f"run {self.run.path}")
-
-    def _own_checkpoint(self) -> str | None:
-        if self.subcommand == "fit":
-            newest = callbacks.newest_whole(self.run.last.parent)
-            return str(newest) if newest else None
-        for path in (self.run.best, self.run.last):
-            if path.exists():
-                return str(path)
-        raise ValueError(
-            f"{self.subcommand} needs a trained model: give the --run.id of a run in {self.run.path.parent.parent}, "
-            "or a --ckpt_path"
-        )
-
-    def _compare(self, settings: RunSettings) -> None:
-        """Refuse to continue with another model or other data; print every other change."""
-        before = self.run.load_config()
-        if self.subcommand == "fit" and self.checkpoint:
-            saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)
-            record = saved["callbacks"].get("RunRecord", {})
-            trained = record.get("settings", callbacks.shared_settings(before))
-            changes = callbacks.differences(trained, callbacks.shared_settings(self.plain_config))
-            if changes and not settings.override:
-                raise ValueError(
-                    f"run {self.run.id} was trained with other settings ({'; '.join(changes)}): "
-                    "take the changes back, choose another --run.id, or add --run.override true"
-                )
-        for change in callbacks.differences(before, self.plain_config):
-            if not change.startswith(("run.override", "trainer.default_root_dir")):
-                print(f"changed from the run's own config: {change}")
+        callbacks.print_written(self.run, self.trainer)
 
     def _plain_config(self) -> dict[str, Any]:
         """The resolved configuration as plain values, without what belongs to this launch only."""
@@ -216,30 +247,16 @@ class EspalierCLI(LightningCLI):
         plain: dict[str, Any] = json.loads(json.dumps(config.as_dict(), default=str))
         for key in ("config", "ckpt_path"):
             plain.pop(key, None)
-        for part, key in LINKED:
-            plain[part]["init_args"].pop(key, None)
+        for target in LINKED:
+            part, _, key = target.partition(".init_args.")
+            plain[part].get("init_args", {}).pop(key, None)
+        plain["trainer"].pop("default_root_dir")  # the run's folder, wherever it is moved to
         plain["run"]["override"] = False  # said for one launch, not for every later one
         return plain
 
 
-def with_own_config(args: list[str]) -> list[str]:
-    """Where a run is named and no configuration is, put the run's own in front of the flags."""
-    flags = _flags(args)
-    if not args or "config" in flags or "run.id" not in flags:
-        return args
-    settings = RunSettings(
-        id=flags["run.id"], experiment=flags.get("run.experiment"), dir=flags.get("run.dir", RunSettings.dir)
-    )
-    run = RunFolder.find(settings)
-    if run is None and "model" not in flags:
-        raise ValueError(f"there is no run {settings.id!r} in {settings.dir!r}: check --run.id and --run.dir")
-    return args if run is None else [args[0], "--config", str(run.config), *args[1:]]
-
-
-def _flags(args: list[str]) -> dict[str, str]:
-    words = [part for word in args for part in (word.split("=", 1) if word.startswith("-") else [word])]
-    names = {"-c": "config"}
-    return {names.get(word, word.lstrip("-")): value for word, value in pairwise(words) if word.startswith("-")}
+def _modules(config: Namespace) -> Namespace:
+    return Namespace(model=config.model, data=config.data)  # type: ignore[no-untyped-call]
 
 
 def _number(seed: bool | int) -> int:
@@ -252,38 +269,6 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def _in_one_line(error: BaseException) -> str:
-    """Say what is wrong and where, without the parser's account of everything else it tried."""
-    keys = dict.fromkeys(re.findall(r'Parser key "([^"]+)"', str(error)))
-    while "jsonargparse" in _raised_in(error) and (inner := error.__cause__ or error.__context__):
-        error = inner
-    message = " ".join(str(error).split())
-    if unknown := re.search(r"Expected a dot import path string: (\w+)", message):
-        known = [*lit_models.__all__, *datamodules.__all__, *networks.__all__]
-        message = f"there is no class {unknown[1]!r}{_nearest(unknown[1], known)}"
-    return ": ".join([*([".".join(keys)] if keys else []), message])
-
-
-def _raised_in(error: BaseException) -> str:
-    frames = list(traceback.walk_tb(error.__traceback__))
-    return frames[-1][0].f_code.co_filename if frames else ""
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f", did you mean {matches[0]!r}?" if matches else ""
-
-
-def _leave_out_noise() -> None:
-    """Silence what the libraries say that no user of this command can act on."""
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec. is deprecated")
-
-
-def _is_no_advertisement(record: logging.LogRecord) -> bool:
-    return "litlogger" not in record.getMessage()
-
-
 def main(args: list[str] | None = None) -> EspalierCLI:
     """Run one command.
 
@@ -291,13 +276,14 @@ def main(args: list[str] | None = None) -> EspalierCLI:
         args: words of the command line without the program's name; those of the process if not given.
 
     Raises:
-        SystemExit: with code 2 and one line on standard error, if the user can mend what is wrong.
+        SystemExit: with code 2 and a line on standard error for each mistake that the user can mend.
     """
-    _leave_out_noise()
+    callbacks.leave_out_noise()
     try:
         return EspalierCLI(sys.argv[1:] if args is None else args)
-    except (ArgumentError, ValueError, FileNotFoundError, PermissionError) as error:
-        print(f"error: {_in_one_line(error)}", file=sys.stderr)
+    except callbacks.USER_ERRORS as error:
+        for problem in callbacks.problems_of(error):
+            print(f"error: {problem}", file=sys.stderr)
         raise SystemExit(2) from None
     finally:
         os.environ.pop(callbacks.RUN_ID_VARIABLE, None)  # a second call in this process is another run

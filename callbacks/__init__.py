@@ -1,45 +1,80 @@
 """What watches or steers a run."""
 
 from callbacks.checkpoint import Checkpoint, newest_whole
+from callbacks.checkpoint_file import misfit, read_checkpoint
 from callbacks.divergence import DivergedError, DivergenceGuard
 from callbacks.early_stopping import EarlyStopping
 from callbacks.epoch_lines import EpochLines
+from callbacks.first_batch import FirstBatch
+from callbacks.hardware import hardware_problems
 from callbacks.latents import LatentWriter
 from callbacks.layer_sync import SyncBatchNorm
 from callbacks.learning_curves import LearningCurves
 from callbacks.metrics_file import MetricsFile
+from callbacks.monitors import Monitors
+from callbacks.noise import leave_out_noise, without_hints
+from callbacks.origins import print_origins
+from callbacks.own_config import own_checkpoint, print_changes, refuse_other_settings, with_own_config
 from callbacks.pictures import Pictures
+from callbacks.preflight import CheckingTrainer, Preflight
+from callbacks.results import print_written, write_results
 from callbacks.resumption import Resumption
 from callbacks.rng_state import RNGState
 from callbacks.run_folder import RUN_ID_VARIABLE, RunFolder, RunSettings
-from callbacks.run_record import RunRecord, shared_settings, write_text
-from callbacks.settings import differences
+from callbacks.run_record import RunRecord
+from callbacks.settings import SettingsError, differences, nearest
+from callbacks.sources import check_command, read_settings
 from callbacks.termination import TerminatedError, Termination
-from callbacks.weights_and_biases import WandbSettings, wandb_logger
+from callbacks.user_errors import USER_ERRORS, problems_in, problems_of
+from callbacks.validation import SettingsCheck
+from callbacks.weights_and_biases import WandbSettings, loggers_of, wandb_logger
 
 __all__ = [
     "RUN_ID_VARIABLE",
+    "USER_ERRORS",
+    "CheckingTrainer",
     "Checkpoint",
     "DivergedError",
     "DivergenceGuard",
     "EarlyStopping",
     "EpochLines",
+    "FirstBatch",
     "LatentWriter",
     "LearningCurves",
     "MetricsFile",
+    "Monitors",
     "Pictures",
+    "Preflight",
     "RNGState",
     "Resumption",
     "RunFolder",
     "RunRecord",
     "RunSettings",
+    "SettingsCheck",
+    "SettingsError",
     "SyncBatchNorm",
     "TerminatedError",
     "Termination",
     "WandbSettings",
+    "check_command",
     "differences",
+    "hardware_problems",
+    "leave_out_noise",
+    "loggers_of",
+    "misfit",
+    "nearest",
     "newest_whole",
-    "shared_settings",
+    "own_checkpoint",
+    "print_changes",
+    "print_origins",
+    "print_written",
+    "problems_in",
+    "problems_of",
+    "read_checkpoint",
+    "read_settings",
+    "refuse_other_settings",
     "wandb_logger",
-    "write_text",
+    "with_own_config",
+    "without_hints",
+    "write_results",
 ]

@@ -134,7 +134,7 @@ def newest_whole(folder: Path) -> Path | None:
         try:
             _verify(path)
         except _UNREADABLE as error:
-            reason = " ".join(str(error).split())
+            reason = type(error).__name__  # torch's own words recommend to run the code in the file
             print(f"{path} is damaged ({reason}): falling back to the checkpoint before it", flush=True)
             damaged.append(path)
         else:

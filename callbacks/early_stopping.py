@@ -4,6 +4,7 @@ import sys
 from typing import Literal
 
 from lightning.pytorch import callbacks
+from lightning.pytorch.utilities import rank_zero_warn
 
 
 class EarlyStopping(callbacks.EarlyStopping):
@@ -26,5 +27,7 @@ class EarlyStopping(callbacks.EarlyStopping):
         if monitor.startswith("test/"):
             raise ValueError(f"early_stopping.monitor is {monitor!r}: a run is never steered by test data")
         stops = patience is not None
+        if not stops and (monitor, mode, min_delta) != ("val/total", "min", 0.0):
+            rank_zero_warn("early_stopping has no effect without a patience: set early_stopping.patience")
         limit = sys.maxsize if patience is None else patience
         super().__init__(monitor, min_delta, limit, mode=mode, strict=stops, check_finite=stops)

@@ -74,7 +74,7 @@ class Pictures(Callback):
         }
         for name, value in sizes.items():
             if value < 1:
-                raise ValueError(f"Pictures.{name} must be at least 1, got {value}")
+                raise ValueError(f"{name} is {value}: choose 1 or more")
         self.every_n_epochs = every_n_epochs
         self.n_images = n_images
         self.n_samples = n_samples

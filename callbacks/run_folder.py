@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,31 +46,26 @@ class RunFolder:
         Raises:
             ValueError: if a name could lead out of the folder or several processes would name it differently.
         """
-        run_id = settings.id or _shared_id()
-        experiment = settings.experiment or default_experiment
-        for key, name in (("run.id", run_id), ("run.experiment", experiment)):
-            if not _NAME.fullmatch(name) or ".." in name:
-                raise ValueError(
-                    f"--{key} is {name!r}: use letters, digits, '.', '_' and '-', beginning with a letter or digit"
-                )
-        return cls(Path(settings.dir) / experiment / run_id)
+        experiment = _checked("run.experiment", settings.experiment or default_experiment)
+        return cls(Path(settings.dir) / experiment / _checked("run.id", settings.id or _shared_id()))
 
     @classmethod
     def find(cls, settings: RunSettings) -> "RunFolder | None":
         """Find the run with the given id, in any experiment if none is named.
 
         Raises:
-            ValueError: if several experiments have a run of that id.
+            ValueError: if several experiments have a run of that id, or a name could lead out of the folder.
         """
         assert settings.id is not None
-        pattern = settings.experiment or "*"
-        found = [
-            path for path in sorted(Path(settings.dir).glob(pattern)) if (path / settings.id / "config.yaml").is_file()
-        ]
+        run_id, folder = _checked("run.id", settings.id), Path(settings.dir)
+        experiments = (
+            [folder / _checked("run.experiment", settings.experiment)] if settings.experiment else folder.glob("*")
+        )
+        found = [path for path in sorted(experiments) if (path / run_id / "config.yaml").is_file()]
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
             raise ValueError(f"--run.id {settings.id!r} exists in several experiments ({names}): add --run.experiment")
-        return cls(found[0] / settings.id) if found else None
+        return cls(found[0] / run_id) if found else None
 
     @property
     def id(self) -> str:
@@ -96,6 +92,28 @@ class RunFolder:
         with self.config.open() as file:
             config: dict[str, Any] = yaml.safe_load(file)
         return config
+
+    def check_writable(self) -> None:
+        """Find out whether the folder can be made and written to, and leave nothing behind.
+
+        Raises:
+            ValueError: if it cannot.
+        """
+        there = next(path for path in (self.path, *self.path.absolute().parents) if path.exists())
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            raise ValueError(
+                f"run.dir: {str(self.path)!r} cannot be written, because of {str(there)!r} ({error.strerror}): "
+                "choose another --run.dir"
+            ) from None
+
+
+def _checked(key: str, name: str) -> str:
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise ValueError(f"{key} is {name!r}: use letters, digits, '.', '_' and '-', beginning with a letter or digit")
+    return name
 
 
 def _shared_id() -> str:

@@ -46,28 +46,17 @@ class RunRecord(Callback):
         self._rows = 0
         self._metrics: MetricsFile | None = None
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write the files, before anything is trained."""
-        if not trainer.is_global_zero:
-            return
-        self._run.path.mkdir(parents=True, exist_ok=True)
-        if stage == "fit":
-            write_text(self._run.config, yaml.safe_dump(self._config, sort_keys=False))
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_hyperparams(self._config)
-
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the versions, the code and the data."""
-        self._note_provenance(trainer, "fit")
+        """Write the configuration, and note the versions, the code and the data, just before anything is trained."""
+        self._begin(trainer, "fit")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the versions and the code of a `test`."""
-        self._note_provenance(trainer, "test")
+        self._begin(trainer, "test")
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the versions and the code of a `predict`."""
-        self._note_provenance(trainer, "predict")
+        self._begin(trainer, "predict")
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Drop the rows of metrics.csv that this run is about to write again."""
@@ -78,7 +67,7 @@ class RunRecord(Callback):
         if trainer.state.fn == TrainerFn.FITTING:
             self._continue_metrics(trainer)
         else:
-            self._note_provenance(trainer, "validate")
+            self._begin(trainer, "validate")
 
     def state_dict(self) -> dict[str, Any]:
         """The settings that a continued run must share, and how far metrics.csv had come."""
@@ -96,7 +85,13 @@ class RunRecord(Callback):
                 self._metrics.continue_from(self._rows)
 
     @rank_zero_only
-    def _note_provenance(self, trainer: Trainer, stage: str) -> None:
+    def _begin(self, trainer: Trainer, stage: str) -> None:
+        self._run.path.mkdir(parents=True, exist_ok=True)
+        if stage == "fit":
+            write_text(self._run.config, yaml.safe_dump(self._config, sort_keys=False))
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_hyperparams(self._config)
         path = self._run.path / "provenance.json"
         launches = json.loads(path.read_text()) if path.exists() else []
         data = getattr(trainer, "datamodule", None)

@@ -1,7 +1,20 @@
-"""Comparing configurations key by key."""
+"""Configurations as mappings of dotted keys: comparing them, and naming what is wrong in them."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+
+class SettingsError(ValueError):
+    """What a user has to mend before anything can run.
+
+    Args:
+        problems: one line for each, which names the key or the value and the mend.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = list(problems)
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -26,3 +39,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         for key in keys
         if before.get(key, missing) != after.get(key, missing)
     ]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence that proposes the known name most like a mistaken one; empty if none is like it."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f", did you mean {matches[0]!r}?" if matches else ""

@@ -2,11 +2,12 @@
 
 import netrc
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import wandb
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
 
 from callbacks.run_folder import RunFolder
@@ -59,6 +60,23 @@ def wandb_logger(settings: WandbSettings, run: RunFolder) -> WandbLogger | None:
         resume="allow" if mode == "online" else None,
         settings=wandb.Settings(silent=True, console="off"),
     )
+
+
+def loggers_of(given: Any, settings: WandbSettings, run: RunFolder, first: Sequence[Logger]) -> list[Logger]:
+    """Choose the loggers of a run.
+
+    Args:
+        given: loggers of the configuration, which take the place of Weights & Biases; False for none at all.
+        settings: of Weights & Biases.
+        run: the run's folder.
+        first: loggers that every run has.
+    """
+    if given is False:
+        return []
+    chosen = given if isinstance(given, list) else [given] if isinstance(given, Logger) else []
+    if not chosen and (logger := wandb_logger(settings, run)):
+        chosen = [logger]
+    return [*first, *chosen]
 
 
 def _has_credentials() -> bool:

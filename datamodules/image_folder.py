@@ -99,7 +99,7 @@ class ImageFolder(ImageDataModule):
         if self._divided and (self.root / "val").is_dir():
             validation = self._list(self.root / "val")
         elif self.val_size > 0:
-            rest, held_out = stratified_split(training.label, self.val_size, self.split_seed)
+            rest, held_out = stratified_split(training.label, self.val_size, self.split_seed, name="val_size")
             training, validation = training.at(rest), training.at(held_out)
         else:
             return self._datasets_of(training)[0], None
@@ -122,7 +122,7 @@ class ImageFolder(ImageDataModule):
 
     def _divide(self) -> tuple[_Files, _Files]:
         files = self._list(self.root)
-        rest, test = stratified_split(files.label, self.test_size, self.split_seed, _TEST_STREAM)
+        rest, test = stratified_split(files.label, self.test_size, self.split_seed, _TEST_STREAM, name="test_size")
         return files.at(rest), files.at(test)
 
     def _list(self, folder: Path) -> _Files:

@@ -30,7 +30,7 @@ class InMemoryImages(ImageDataModule):
     def load_training(self) -> tuple[ImageDataset, ImageDataset | None]:
         """Reads the published training part and splits the validation part off."""
         image, label = self.read(train=True)
-        rest, held_out = stratified_split(label, self.val_size, self.split_seed)
+        rest, held_out = stratified_split(label, self.val_size, self.split_seed, name="val_size")
         validation = self._labelled(image[held_out], label[held_out]) if self.val_size > 0 else None
         return self._labelled(image[rest], label[rest]), validation
 

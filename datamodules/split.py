@@ -6,7 +6,7 @@ from torch import Tensor
 from datamodules.seeding import derive_seed
 
 
-def stratified_split(label: Tensor, fraction: float, *keys: int) -> tuple[Tensor, Tensor]:
+def stratified_split(label: Tensor, fraction: float, *keys: int, name: str = "fraction") -> tuple[Tensor, Tensor]:
     """Divides examples in two such that each class is divided in the same proportion, up to one example.
 
     The second part has `round(fraction * N)` examples. Each class gives the whole part of its share, and the
@@ -16,6 +16,7 @@ def stratified_split(label: Tensor, fraction: float, *keys: int) -> tuple[Tensor
         label: int64 (N,), class of each example; all equal for examples without classes.
         fraction: Share of the second part, in [0, 1).
         keys: Integers that name the draw, a seed first.
+        name: The setting that gave the share, for the error.
 
     Returns:
         Positions of the first and of the second part, int64, each in ascending order; together every position once.
@@ -26,7 +27,7 @@ def stratified_split(label: Tensor, fraction: float, *keys: int) -> tuple[Tensor
     total = len(label)
     wanted = round(fraction * total)
     if fraction > 0 and not 0 < wanted < total:
-        raise ValueError(f"a fraction of {fraction} of {total} images leaves an empty part: change it or add images")
+        raise ValueError(f"{name}={fraction} of {total} images leaves an empty part: change it or add images")
     _, label, counts = torch.unique(label, return_inverse=True, return_counts=True)
     share = counts * fraction
     quota = share.floor().long()

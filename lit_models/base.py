@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
@@ -84,6 +85,7 @@ class Technique(LightningModule):
         # training batches seen; Lightning's global_step counts the steps of every optimizer instead
         self.register_buffer("batch_step", torch.zeros((), dtype=torch.int64))
 
+    @abstractmethod
     def loss(self, batch: Any) -> Any:
         """Named terms of the loss of one batch, `total` first; each a scalar, a mean over the batch."""
         raise NotImplementedError
@@ -142,7 +144,7 @@ class Technique(LightningModule):
         scheduler = self._make_scheduler(optimizer)
         if isinstance(scheduler, WarmupCosine):
             if self._scheduler_interval != "step":
-                raise ValueError("WarmupCosine counts steps: set scheduler_interval to step")
+                raise ValueError("scheduler_interval is 'epoch': WarmupCosine counts steps, set it to step")
             scheduler.start(self.trainer.estimated_stepping_batches)
         schedule: dict[str, Any] = {"scheduler": scheduler, "interval": self._scheduler_interval}
         if isinstance(scheduler, ReduceLROnPlateau):

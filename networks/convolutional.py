@@ -91,6 +91,7 @@ def _sizes(image_shape: ImageShape, channels: Sequence[int]) -> list[tuple[int, 
     if min(sizes[-1]) < _SMALLEST:
         raise ValueError(
             f"an image of {image_shape.height}x{image_shape.width} is too small for {halvings} convolutions of "
-            f"stride 2 (they leave {sizes[-1][0]}x{sizes[-1][1]}): give fewer channels or a larger data.image_size"
+            f"stride 2 (they leave {sizes[-1][0]}x{sizes[-1][1]}): give fewer channels or a larger "
+            "data.init_args.image_size"
         )
     return sizes

@@ -2,11 +2,14 @@
 
 import gzip
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+import cli
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,6 +25,20 @@ def _at_home_and_untracked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     for name in ("ESPALIER_RUN_ID", "SLURM_JOB_ID", "WANDB_API_KEY"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def errors_of(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], list[str]]:
+    """Runs a command that a user's mistake has to end, and gives the lines that name the mistakes."""
+
+    def run(words: list[str]) -> list[str]:
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(words)
+        err = capsys.readouterr().err
+        assert "Traceback" not in err
+        return [line for line in err.splitlines() if line.startswith("error: ")]
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -200,34 +200,6 @@ def test_names_cannot_lead_out_of_the_folder(
     assert not list(tmp_path.rglob("*.yaml"))
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["test", "--run.id=nowhere"], "no run 'nowhere'"),
-        (["test", *DIGITS], "needs a trained model"),
-        (["fit", "--config=missing.yaml"], "missing.yaml"),
-        (["fit", *DIGITS, "--model.init_args.latent_dim=0"], "latent_dim is 0"),
-        (["fit", *DIGITS, "--data.init_args.batch_size=0"], "error: batch_size=0 is impossible"),
-        (["fit", *DIGITS, "--model.init_args.nonsense=1"], "error: model: Option 'nonsense' is not accepted"),
-        (["fit", *DIGITS, "--model.init_args.latent_dim=abc"], "model.latent_dim: Expected a <class 'int'>"),
-        (["fit", *DIGITS, "--model.class_path=VEA"], "error: model: there is no class 'VEA', did you mean 'VAE'?"),
-        (["fit", *DIGITS, "--model.init_args.encoder.class_path=MLPEncodr"], "did you mean 'MLPEncoder'?"),
-        (["fit", *DIGITS, "--checkpoint.monitor=test/nll"], "never selected on test data"),
-        (["fit", *DIGITS, "--early_stopping.monitor=test/nll"], "never steered by test data"),
-        (["fit", *DIGITS, "--seed_everything=true"], "give a number"),
-    ],
-)
-def test_user_errors_end_in_one_line_and_code_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
-) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        cli.main([*words, f"--run.dir={tmp_path}"])
-    line = capsys.readouterr().err.strip()
-    assert said in line
-    assert "Traceback" not in line
-    assert line.splitlines()[-1].startswith("error: ")
-
-
 def test_an_id_in_two_experiments_is_ambiguous(tmp_path: Path) -> None:
     for experiment in ("a", "b"):
         folder = tmp_path / experiment / "same"

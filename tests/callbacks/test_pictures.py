@@ -353,5 +353,5 @@ def test_pictures_go_to_weights_and_biases(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("name", ["every_n_epochs", "n_images", "n_samples", "traversal_dims", "scatter_points"])
 def test_sizes_below_one_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"Pictures.{name} must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=f"{name} is 0: choose 1 or more"):
         Pictures(**{name: 0})

@@ -1,0 +1,35 @@
+"""What a command made: printed, and the metrics written as one JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from lightning.pytorch import Trainer
+
+from callbacks.run_folder import RunFolder
+from callbacks.run_record import write_text
+
+
+def write_results(run: RunFolder, trainer: Trainer, results: Sequence[Mapping[str, float]]) -> None:
+    """Write and print what an evaluation measured, in the process of rank zero.
+
+    Args:
+        run: whose folder gets `validate.json` or `test.json`.
+        trainer: that has evaluated.
+        results: metrics of each dataloader.
+    """
+    if not trainer.is_global_zero:
+        return
+    assert trainer.state.fn is not None
+    metrics = {name: value for part in results for name, value in sorted(part.items())}
+    write_text(run.path / f"{trainer.state.fn.value}.json", json.dumps(metrics, indent=2) + "\n")
+    for name, value in metrics.items():
+        print(f"{name:32} {value:.6g}")
+
+
+def print_written(run: RunFolder, trainer: Trainer) -> None:
+    """Print the files that the callbacks wrote, and the run's folder, in the process of rank zero."""
+    if trainer.is_global_zero:
+        for callback in vars(trainer)["callbacks"]:
+            for path in getattr(callback, "paths", []):
+                print(f"wrote {path}")
+        print(f"run {run.path}")
