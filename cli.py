@@ -105,6 +105,7 @@ class EspalierCLI(LightningCLI):
         loggers = self._loggers(config.trainer.logger, config.wandb)
         self.record = callbacks.RunRecord(self.run, self.plain_config, self.command)
         own = [self.record, callbacks.RNGState(), callbacks.LearningCurves(), callbacks.LatentWriter()]
+        own.append(callbacks.Throughput())
         if config.trainer.enable_progress_bar is None and not sys.stdout.isatty():
             config.trainer.enable_progress_bar = False
             own.append(callbacks.EpochLines())

@@ -11,6 +11,7 @@ from callbacks.rng_state import RNGState
 from callbacks.run_folder import RUN_ID_VARIABLE, RunFolder, RunSettings
 from callbacks.run_record import RunRecord, shared_settings, write_text
 from callbacks.settings import differences
+from callbacks.throughput import Throughput
 from callbacks.weights_and_biases import WandbSettings, wandb_logger
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "RunFolder",
     "RunRecord",
     "RunSettings",
+    "Throughput",
     "WandbSettings",
     "differences",
     "newest_whole",
