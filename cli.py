@@ -1,5 +1,9 @@
 """Espalier's one entry: `python cli.py fit --config configs/<technique>/<data>.yaml`."""
 
+import gc
+
+gc.disable()  # during the imports below, whose objects all stay: looking for garbage among them takes a second or two
+
 import difflib
 import json
 import logging
@@ -24,6 +28,8 @@ import lit_models
 import networks
 from callbacks import RunFolder, RunSettings, WandbSettings
 from lit_models import Technique
+
+gc.enable()
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 # arguments that are never written in a configuration: they follow the seed of the run and the shape of its data
@@ -110,6 +116,7 @@ class EspalierCLI(LightningCLI):
             config.trainer.enable_progress_bar = False
             own.append(callbacks.EpochLines())
         config.trainer.callbacks = [*(config.trainer.callbacks or []), *own]
+        kwargs["profiler"] = config.trainer.profiler or callbacks.NoProfiler()
         return super().instantiate_trainer(logger=loggers, **kwargs)
 
     def _loggers(self, given: Any, wandb: WandbSettings) -> list[Logger]:

@@ -6,6 +6,7 @@ from callbacks.epoch_lines import EpochLines
 from callbacks.latents import LatentWriter
 from callbacks.learning_curves import LearningCurves
 from callbacks.metrics_file import MetricsFile
+from callbacks.no_profiler import NoProfiler
 from callbacks.pictures import Pictures
 from callbacks.rng_state import RNGState
 from callbacks.run_folder import RUN_ID_VARIABLE, RunFolder, RunSettings
@@ -22,6 +23,7 @@ __all__ = [
     "LatentWriter",
     "LearningCurves",
     "MetricsFile",
+    "NoProfiler",
     "Pictures",
     "RNGState",
     "RunFolder",
