@@ -1,5 +1,9 @@
 """Espalier's one entry: `python cli.py fit --config configs/<technique>/<data>.yaml`."""
 
+import gc
+
+gc.disable()  # during the imports below, whose objects all stay: looking for garbage among them takes a second or two
+
 import json
 import os
 import re
@@ -18,6 +22,8 @@ import lit_models  # noqa: F401
 import networks  # noqa: F401
 from callbacks import RunFolder, RunSettings, SettingsError, WandbSettings
 from lit_models import Technique
+
+gc.enable()
 
 SUBCOMMANDS = ("fit", "check", "validate", "test", "predict")
 CALLBACKS = {
@@ -166,11 +172,13 @@ class EspalierCLI(LightningCLI):
             callbacks.LatentWriter(),
             callbacks.FirstBatch(),
             callbacks.Monitors(),
+            callbacks.Throughput(),
         ]
         if config.trainer.enable_progress_bar is None and not sys.stdout.isatty():
             config.trainer.enable_progress_bar = False
             own.append(callbacks.EpochLines())
         config.trainer.callbacks = [*(config.trainer.callbacks or []), *own]
+        kwargs["profiler"] = config.trainer.profiler or callbacks.NoProfiler()
         return super().instantiate_trainer(logger=loggers, **kwargs)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
@@ -216,8 +224,7 @@ class EspalierCLI(LightningCLI):
         except callbacks.TerminatedError as stop:
             if not self.trainer.is_global_zero:
                 raise SystemExit(0) from None  # a launcher that sees one process fail would kill the others
-            where = f" --run.dir {self.run.path.parent.parent}" if self.config.fit.run.dir != RunSettings.dir else ""
-            print(f"{stop} and saved; to continue: python cli.py fit --run.id {self.run.id}{where}", flush=True)
+            print(f"{stop} and saved; to continue: {self.run.continuation}", flush=True)
             raise SystemExit(stop.exit_code) from None
         except callbacks.DivergedError:
             if not self.trainer.is_global_zero:

@@ -12,6 +12,7 @@ from callbacks.layer_sync import SyncBatchNorm
 from callbacks.learning_curves import LearningCurves
 from callbacks.metrics_file import MetricsFile
 from callbacks.monitors import Monitors
+from callbacks.no_profiler import NoProfiler
 from callbacks.noise import leave_out_noise, without_hints
 from callbacks.origins import print_origins
 from callbacks.own_config import own_checkpoint, print_changes, refuse_other_settings, with_own_config
@@ -25,6 +26,7 @@ from callbacks.run_record import RunRecord
 from callbacks.settings import SettingsError, differences, nearest
 from callbacks.sources import check_command, read_settings
 from callbacks.termination import TerminatedError, Termination
+from callbacks.throughput import Throughput
 from callbacks.user_errors import USER_ERRORS, problems_in, problems_of
 from callbacks.validation import SettingsCheck
 from callbacks.weights_and_biases import WandbSettings, loggers_of, wandb_logger
@@ -43,6 +45,7 @@ __all__ = [
     "LearningCurves",
     "MetricsFile",
     "Monitors",
+    "NoProfiler",
     "Pictures",
     "Preflight",
     "RNGState",
@@ -55,6 +58,7 @@ __all__ = [
     "SyncBatchNorm",
     "TerminatedError",
     "Termination",
+    "Throughput",
     "WandbSettings",
     "check_command",
     "differences",

@@ -14,9 +14,10 @@ LINES = 30
 class EpochLines(Callback):
     """Prints where training stands after each validation; a progress bar would fill a log with control codes.
 
-    A line reads ``epoch 3/30  step 360  train/total 95.2  val/total 97.1  1.2 s``, where steps are training batches
-    and seconds are since training began in this process. A fit of known length, in epochs or steps, prints about 30
-    lines at most, evenly spread, and always its last. Without validation there is a line for a training epoch.
+    A line reads ``epoch 3/30  step 360  train/total 95.2  val/total 97.1  7212 samples/s  1.2 s``, where steps are
+    training batches and seconds are since training began in this process. The speed is what `Throughput` logged last,
+    where it did. A fit of known length, in epochs or steps, prints about 30 lines at most, evenly spread, and always
+    its last. Without validation there is a line for a training epoch.
 
     Args:
         metrics: names of metrics to print besides those that end in ``/total``, for example ``val/accuracy``.
@@ -76,11 +77,13 @@ class EpochLines(Callback):
         named = [name for name in self.metrics if name in values]
         totals = [name for name in values if name.endswith("/total") and name not in named]
         step = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        speed = values.get("speed/samples_per_s")
         return "  ".join(
             [
                 f"epoch {epoch}/{trainer.max_epochs}" if (trainer.max_epochs or -1) > 0 else f"epoch {epoch}",
                 f"step {step}",
                 *(f"{name} {float(values[name]):.4g}" for name in sorted(totals) + named),
+                *([] if speed is None else [f"{float(speed):.0f} samples/s"]),
                 f"{time.monotonic() - self._began:.1f} s",
             ]
         )

@@ -87,6 +87,14 @@ class RunFolder:
         """The checkpoint with the best monitored validation metric."""
         return self.path / "checkpoints" / "best.ckpt"
 
+    @property
+    def continuation(self) -> str:
+        """The command that continues its training."""
+        where = self.path.parent.parent
+        return f"python cli.py fit --run.id {self.id}" + (
+            "" if where == Path(RunSettings.dir) else f" --run.dir {where}"
+        )
+
     def load_config(self) -> dict[str, Any]:
         """Read the resolved configuration."""
         with self.config.open() as file:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import wandb
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
 
@@ -58,7 +57,7 @@ def wandb_logger(settings: WandbSettings, run: RunFolder) -> WandbLogger | None:
         tags=settings.tags,
         offline=mode == "offline",
         resume="allow" if mode == "online" else None,
-        settings=wandb.Settings(silent=True, console="off"),
+        settings={"silent": True, "console": "off"},  # not a wandb.Settings, whose import takes a while
     )
 
 

@@ -1,7 +1,6 @@
 """Scikit-learn's digits: the data that are always at hand."""
 
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from datamodules.in_memory import InMemoryImages
@@ -28,6 +27,8 @@ class Digits(InMemoryImages):
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
         """Reads the fixed 80 % or the fixed 20 %."""
+        from sklearn.datasets import load_digits  # slow to import, and the other sets do without it
+
         images, targets = load_digits(return_X_y=True)
         image = torch.from_numpy(images).mul(255 / 16).round().to(torch.uint8).view(-1, *self.native_shape)
         label = torch.from_numpy(targets).long()

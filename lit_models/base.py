@@ -1,6 +1,7 @@
 """What every technique needs, and no more."""
 
 import inspect
+import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,10 @@ OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
 _PLAIN = (bool, int, float, str, list, dict, type(None))
+
+if not torch.cuda.is_available():
+    # Lightning sets it. PyTorch's optimizers ask for a GPU at every step, and would search the disk for its driver.
+    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
 
 class Images(Protocol):
@@ -84,6 +89,13 @@ class Technique(LightningModule):
         self._means = nn.ModuleDict()
         # training batches seen; Lightning's global_step counts the steps of every optimizer instead
         self.register_buffer("batch_step", torch.zeros((), dtype=torch.int64))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Note an attribute; the one that Lightning sets forty times a step without the checks of `nn.Module`."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     @abstractmethod
     def loss(self, batch: Any) -> Any:

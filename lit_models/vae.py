@@ -148,9 +148,10 @@ class VAE(Technique):
         mu, logvar = self.posterior(x)
         z = mu + torch.exp(0.5 * logvar) * noise.normal(self.latent_dim)
         reconstruction = self.likelihood.nll(self.decoder_output(z), x).mean()
-        kl = gaussian_kl(mu, logvar)
-        penalty = free_bits(kl, self.free_bits) if self.free_bits else kl.sum(1).mean()
-        return VAETerms(reconstruction + self.kl_weight() * penalty, reconstruction, kl.sum(1).mean())
+        kl_of_dimensions = gaussian_kl(mu, logvar)  # (B, D)
+        kl = kl_of_dimensions.sum(1).mean()
+        penalty = free_bits(kl_of_dimensions, self.free_bits) if self.free_bits else kl
+        return VAETerms(reconstruction + self.kl_weight() * penalty, reconstruction, kl)
 
     def importance_samples(
         self, x: Tensor, mu: Tensor, logvar: Tensor, samples: int, noise: Noise

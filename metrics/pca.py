@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import torch
-from sklearn.decomposition import IncrementalPCA
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -82,6 +81,8 @@ def _from_covariance(batches: Iterable[Tensor], components: int) -> tuple[Tensor
 
 
 def _incrementally(batches: Iterable[Tensor], components: int) -> tuple[Tensor, Tensor]:
+    from sklearn.decomposition import IncrementalPCA  # slow to import, and few runs need it
+
     pca: IncrementalPCA | None = None
     for batch in _of_at_least(components, batches):
         pca = pca or IncrementalPCA(min(components, len(batch)))

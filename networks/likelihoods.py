@@ -59,7 +59,8 @@ class Bernoulli(Likelihood):
     def observe(self, image: Tensor, index: Tensor, noise: Noise) -> Tensor:
         """Binarise images (B, C, H, W) in [0, 1]."""
         source = noise if self.binarization == "dynamic" else KeyedNoise(index, _STATIC)
-        return (source.uniform(*image.shape[1:]) < image).to(image.dtype)
+        bits = source.uniform(*image.shape[1:]).lt_(image)  # in place: no detour over a tensor of booleans
+        return bits.to(image.dtype)
 
     def nll(self, output: Tensor, x: Tensor) -> Tensor:
         """Cross-entropy of each image, (B,), in nats."""

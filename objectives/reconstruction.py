@@ -38,7 +38,7 @@ def binary_cross_entropy(logits: Tensor, image: Tensor) -> Tensor:
         (B,), sum over C * H * W of -x log p - (1 - x) log(1 - p).
     """
     # the same as torch's own function, at a third of its time where no gradient is needed
-    return (F.softplus(logits) - image * logits).flatten(1).sum(1)
+    return F.softplus(logits).addcmul(image, logits, value=-1).flatten(1).sum(1)
 
 
 @full_precision

@@ -1,0 +1,129 @@
+"""Speed, memory and start of this command line against plain PyTorch, on MNIST: measures, and prints a table.
+
+    python -m benchmarks.throughput --root data
+
+Everything runs in a process of its own, one after the other, on one thread. Training is configs/vae/mnist.yaml with all
+its callbacks and loggers (Weights & Biases offline) against benchmarks/hand_loop.py, the same training written by hand.
+Its validation is not timed, and neither is the first epoch.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import sub, truediv
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a process achieved: samples a second, and its peak resident memory in MB."""
+
+    rate: float
+    memory: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: what was measured here and on the yardstick, pair by pair, and what is required."""
+
+    name: str
+    ours: Sequence[float]
+    theirs: Sequence[float]
+    compare: Callable[[float, float], float]
+    required: str
+
+    def __str__(self) -> str:
+        compared = [self.compare(*pair) for pair in zip(self.ours, self.theirs, strict=False)]
+        cells = (self.name, spread(self.ours), spread(self.theirs), spread(compared), self.required)
+        return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Measure everything, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", default="data", help="folder that holds MNIST, or where it is downloaded to")
+    parser.add_argument("--pairs", type=int, default=5, help="how often each is measured")
+    parser.add_argument("--epochs", type=int, default=2, help="timed epochs of each training")
+    arguments = parser.parse_args()
+    root, epochs = os.path.abspath(arguments.root), arguments.epochs + 1
+    trained, by_hand, loaded, by_sample = ([] for _ in range(4))
+    starts = []
+    with tempfile.TemporaryDirectory() as runs:
+        for _ in range(arguments.pairs):
+            trained.append(measure("cli.py", *fit("mnist", runs, epochs), f"--data.init_args.root={root}"))
+            by_hand.append(measure("-m", "benchmarks.hand_loop", f"--root={root}", f"--epochs={epochs}"))
+            loaded.append(measure("-m", "benchmarks.loading", f"--root={root}", "--by=module"))
+            by_sample.append(measure("-m", "benchmarks.loading", f"--root={root}", "--by=sample"))
+            starts.append(seconds_to_first_step(runs))
+    print("| | Espalier | plain PyTorch | compared | required |\n|---|---|---|---|---|")
+    print(Row("training, samples/s", rates(trained), rates(by_hand), truediv, "ratio at least 0.93"))
+    print(Row("data alone, images/s", rates(loaded), rates(by_sample), truediv, "ratio at least 12"))
+    print(Row("from the command to the first step done, s", starts, [], truediv, "under 10"))
+    print(Row("peak memory, MB", memories(trained), memories(by_hand), sub, "at most 300 more"))
+
+
+def fit(data: str, runs: str, epochs: int) -> list[str]:
+    """Words of the command that trains the variational autoencoder and prints its times."""
+    callback = "--trainer.callbacks+=benchmarks.stopwatch.Stopwatch"
+    return ["fit", f"--config=configs/vae/{data}.yaml", f"--run.dir={runs}", f"--trainer.max_epochs={epochs}", callback]
+
+
+def measure(*words: str) -> Measured:
+    """Run a Python program that prints lines `timed <samples> <seconds>`, the first of which is left out."""
+    process = launch(words)
+    assert process.stdout is not None
+    timed = [line.split()[1:] for line in process.stdout if line.startswith("timed ")]
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(words)} failed")
+    samples, seconds = (sum(map(float, column)) for column in zip(*timed[1:], strict=True))
+    # in KiB on Linux, where a process begins with the peak of the one that forked it: this one has to stay small
+    return Measured(samples / seconds, usage.ru_maxrss * 1024 / 1e6)
+
+
+def seconds_to_first_step(runs: str) -> float:
+    """Seconds from the start of `cli.py fit` on the digits to the end of the first training step."""
+    start = time.time()
+    with launch(["cli.py", *fit("digits", runs, 1)]) as process:
+        assert process.stdout is not None
+        (first,) = [float(line.split()[1]) for line in process.stdout if line.startswith("first ")]
+    return first - start
+
+
+def launch(words: Sequence[str]) -> subprocess.Popen[str]:
+    """Start a Python program on one thread, tracked offline."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+    return subprocess.Popen([sys.executable, *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def rates(measured: Sequence[Measured]) -> list[float]:
+    """Samples a second of several processes."""
+    return [one.rate for one in measured]
+
+
+def memories(measured: Sequence[Measured]) -> list[float]:
+    """Peak memory of several processes, in MB."""
+    return [one.memory for one in measured]
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median, lowest and highest of some values; nothing if there are none."""
+    return f"{number(median(values))} ({number(min(values))} to {number(max(values))})" if values else ""
+
+
+def number(value: float) -> str:
+    """Three significant digits, and all digits before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    main()
