@@ -44,7 +44,7 @@ class EpochLines(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reports, where no validation does."""
-        if not trainer.enable_validation:
+        if not sum(trainer.num_val_batches):
             self._report(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -111,3 +111,10 @@ def test_steps_are_batches_whatever_the_number_of_optimizers(capsys: pytest.Capt
 def test_a_metric_that_never_comes_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.warns(UserWarning, match="'val/acuracy', which this run never logged"):
         lines_of(capsys, EpochLines(["val/acuracy"]), max_epochs=1)
+
+
+def test_an_empty_validation_part_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    data: DataLoader[Tensor] = DataLoader(torch.zeros(4, 1), batch_size=1)  # type: ignore[arg-type]
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    Trainer(**quiet, callbacks=[EpochLines()], accelerator="cpu", max_epochs=2).fit(Constant(), data, [])
+    assert capsys.readouterr().out.count("epoch") == 2
