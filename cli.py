@@ -110,8 +110,9 @@ class EspalierCLI(LightningCLI):
         config = self.config_init[self.subcommand]
         loggers = self._loggers(config.trainer.logger, config.wandb)
         self.record = callbacks.RunRecord(self.run, self.plain_config, self.command)
-        own = [self.record, callbacks.RNGState(), callbacks.LearningCurves(), callbacks.LatentWriter()]
-        own.append(callbacks.Throughput())
+        own = [self.record, callbacks.RNGState(), callbacks.LearningCurves(), callbacks.Throughput()]
+        if self.subcommand == "predict":
+            own.append(callbacks.LatentWriter())
         if config.trainer.enable_progress_bar is None and not sys.stdout.isatty():
             config.trainer.enable_progress_bar = False
             own.append(callbacks.EpochLines())
