@@ -161,19 +161,19 @@ class EspalierCLI(LightningCLI):
         # only training has steps to write rows for; validate and test write one JSON each
         rows = [callbacks.MetricsFile(self.run.path)] if self.subcommand == "fit" else []
         loggers = callbacks.loggers_of(config.trainer.logger, config.wandb, self.run, rows)
-        self.record = callbacks.RunRecord(self.run, self.plain_config, self.command)
         own = [
-            self.record,
+            callbacks.RunRecord(self.run, self.plain_config, self.command),
             callbacks.RNGState(),
             callbacks.Resumption(),
             callbacks.DivergenceGuard(),
             callbacks.Termination(config.checkpoint),
             callbacks.LearningCurves(),
-            callbacks.LatentWriter(),
             callbacks.FirstBatch(),
             callbacks.Monitors(),
             callbacks.Throughput(),
         ]
+        if self.subcommand == "predict":
+            own.append(callbacks.LatentWriter())
         if config.trainer.enable_progress_bar is None and not sys.stdout.isatty():
             config.trainer.enable_progress_bar = False
             own.append(callbacks.EpochLines())

@@ -2,7 +2,7 @@
 
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from callbacks.agreement import Agreement
+from callbacks.first_batch import fields
 
 _NOWHERE = (sys.maxsize, 0)
 _IN_FLIGHT = 16  # batches that a GPU may lag behind before the host waits for it
@@ -110,7 +111,7 @@ class _Step:
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({name: value.cpu() for name, value in _fields(self._batch)}, path)
+        torch.save({name: value.cpu() for name, value in fields(self._batch).items()}, path)
 
     def describe(self) -> str:
         """Say what happened, and why if the batch shows it."""
@@ -119,7 +120,9 @@ class _Step:
             happened = f"the weights are no longer finite after {place}"
         else:
             happened = f"the loss is {_first_not_finite(self._losses)} at {place}"
-        broken = {name: int((~value.isfinite()).sum()) for name, value in _fields(self._batch) if not _is_finite(value)}
+        broken = {
+            name: int((~value.isfinite()).sum()) for name, value in fields(self._batch).items() if not _is_finite(value)
+        }
         if broken:
             values = ", ".join(f"{count} values of {name}" for name, count in broken.items())
             return f"{happened}, where {values} are not finite: mend the data"
@@ -131,17 +134,6 @@ def _losses(outputs: Any) -> Tensor:
     values = outputs.values() if isinstance(outputs, Mapping) else [outputs]
     losses = [value.detach().float().flatten() for value in values if isinstance(value, Tensor)]
     return torch.cat(losses) if losses else torch.zeros(0)
-
-
-def _fields(batch: Any) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of a batch by name, whatever holds them."""
-    if isinstance(batch, Tensor):
-        yield "tensor", batch
-        return
-    if hasattr(batch, "_asdict"):
-        batch = batch._asdict()
-    items = batch.items() if isinstance(batch, Mapping) else enumerate(batch)
-    yield from ((str(name), value) for name, value in items if isinstance(value, Tensor))
 
 
 def _is_finite(value: Any) -> bool:

@@ -50,7 +50,7 @@ class FirstBatch(Callback):
 def fields(batch: Any) -> dict[str, Tensor]:
     """The tensors of a batch by their names, or by their positions where they have none."""
     if isinstance(batch, Tensor):
-        return {"0": batch}
+        return {"batch": batch}
     if hasattr(batch, "_asdict"):
         batch = batch._asdict()
     items = (

@@ -186,6 +186,10 @@ class ImageDataModule(LightningDataModule):
         """Builds the loader of `predict_part`, in order and without augmentation."""
         return self._evaluation_loader(self.predict_part)
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Moves a batch; on the CPU it is where it has to be, and the search for what there is to move is spared."""
+        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def on_after_batch_transfer(self, batch: AnyImageBatch, dataloader_idx: int) -> AnyImageBatch:
         """Makes float32 in [0, 1] of uint8, on the device; augments if it is a training batch.
 

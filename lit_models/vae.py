@@ -105,9 +105,11 @@ class VAE(Technique):
         """
         data = getattr(self.trainer, "datamodule", None)
         if self.batch_step == 0 and isinstance(data, TrainingImages):
-            sums, counts = zip(*((batch.sum(0), len(batch)) for batch in data.training_images()), strict=True)
-            mean = torch.stack(sums).sum(0) / sum(counts)
-            self.average.copy_(self.likelihood.output_for(mean))
+            total, count = torch.zeros(self.average.shape), 0
+            for images in data.training_images():
+                total += images.sum(0)
+                count += len(images)
+            self.average.copy_(self.likelihood.output_for(total / count))
 
     def decoder_output(self, z: Tensor) -> Tensor:
         """What the likelihood takes, (B, D) -> (B, C, H, W)."""
@@ -148,10 +150,10 @@ class VAE(Technique):
         mu, logvar = self.posterior(x)
         z = mu + torch.exp(0.5 * logvar) * noise.normal(self.latent_dim)
         reconstruction = self.likelihood.nll(self.decoder_output(z), x).mean()
-        kl_of_dimensions = gaussian_kl(mu, logvar)  # (B, D)
-        kl = kl_of_dimensions.sum(1).mean()
-        penalty = free_bits(kl_of_dimensions, self.free_bits) if self.free_bits else kl
-        return VAETerms(reconstruction + self.kl_weight() * penalty, reconstruction, kl)
+        kl = gaussian_kl(mu, logvar)
+        mean_kl = kl.sum(1).mean()
+        penalty = free_bits(kl, self.free_bits) if self.free_bits else mean_kl
+        return VAETerms(reconstruction + self.kl_weight() * penalty, reconstruction, mean_kl)
 
     def importance_samples(
         self, x: Tensor, mu: Tensor, logvar: Tensor, samples: int, noise: Noise

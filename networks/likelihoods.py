@@ -59,8 +59,8 @@ class Bernoulli(Likelihood):
     def observe(self, image: Tensor, index: Tensor, noise: Noise) -> Tensor:
         """Binarise images (B, C, H, W) in [0, 1]."""
         source = noise if self.binarization == "dynamic" else KeyedNoise(index, _STATIC)
-        bits = source.uniform(*image.shape[1:]).lt_(image)  # in place: no detour over a tensor of booleans
-        return bits.to(image.dtype)
+        # compared in place: to make numbers of booleans would take longer than to compare
+        return source.uniform(*image.shape[1:]).lt_(image).to(image.dtype)
 
     def nll(self, output: Tensor, x: Tensor) -> Tensor:
         """Cross-entropy of each image, (B,), in nats."""

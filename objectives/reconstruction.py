@@ -1,10 +1,12 @@
 """Reconstruction errors of images, summed over the values of an image and kept per image."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from objectives.precision import full_precision
 
@@ -37,8 +39,30 @@ def binary_cross_entropy(logits: Tensor, image: Tensor) -> Tensor:
     Returns:
         (B,), sum over C * H * W of -x log p - (1 - x) log(1 - p).
     """
-    # the same as torch's own function, at a third of its time where no gradient is needed
-    return F.softplus(logits).addcmul(image, logits, value=-1).flatten(1).sum(1)
+    value: Tensor = _CrossEntropy.apply(logits, image)
+    return value.flatten(1).sum(1)
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """softplus(l) - x l of each value, in fewer passes over the images than torch's own function takes.
+
+    The derivatives are sigmoid(l) - x by the log-odds l, and -l by the image x.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, logits: Tensor, image: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, image)
+        return F.softplus(logits).addcmul_(image, logits, value=-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        logits, image = ctx.saved_tensors
+        by_logits, by_image = ctx.needs_input_grad
+        return (
+            torch.sigmoid(logits).sub_(image).mul_(gradient) if by_logits else None,
+            -logits * gradient if by_image else None,
+        )
 
 
 @full_precision

@@ -57,11 +57,11 @@ def test_it_stops_at_the_batch_and_keeps_it(tmp_path: Path, value: float) -> Non
     with pytest.raises(DivergedError, match=rf"the loss is {value} at batch 2 of epoch 0") as error:
         fit(tmp_path, [1.0, 2.0, value, 4.0], model)
     assert model.seen == 3
-    assert "1 values of tensor are not finite: mend the data" in str(error.value)
+    assert "1 values of batch are not finite: mend the data" in str(error.value)
     assert "there is no checkpoint yet" in str(error.value)
     assert "\n" not in str(error.value)
     saved = torch.load(tmp_path / "diverged.pt", weights_only=True)
-    torch.testing.assert_close(saved, {"tensor": torch.tensor([[value]])}, equal_nan=True)
+    torch.testing.assert_close(saved, {"batch": torch.tensor([[value]])}, equal_nan=True)
 
 
 def test_a_loss_that_grew_names_the_mend_and_the_checkpoint(tmp_path: Path) -> None:
@@ -110,5 +110,5 @@ def test_all_processes_stop_together(tmp_path: Path) -> None:
     process.join(120)
     assert process.exitcode == 0
     said = (tmp_path / "error").read_text()
-    assert "the loss is nan at batch 1 of epoch 0, where 1 values of tensor are not finite" in said
-    assert torch.load(tmp_path / "diverged.pt", weights_only=True)["tensor"].isnan().all()
+    assert "the loss is nan at batch 1 of epoch 0, where 1 values of batch are not finite" in said
+    assert torch.load(tmp_path / "diverged.pt", weights_only=True)["batch"].isnan().all()

@@ -84,6 +84,14 @@ def as_rank(data: ImageDataModule, rank: int, world_size: int) -> ImageDataModul
     return data
 
 
+def test_a_batch_moves_only_where_it_has_to() -> None:
+    data = Toy(batch_size=10)
+    batch = next(iter(data.train_dataloader()))
+    assert data.transfer_batch_to_device(batch, torch.device("cpu"), 0) is batch
+    moved = data.transfer_batch_to_device(batch, torch.device("meta"), 0)
+    assert [part.device.type for part in moved] == ["meta", "meta", "meta"]
+
+
 def test_batches_are_uint8_in_the_loader_and_float_after_the_transfer() -> None:
     data = Toy(batch_size=7)
     batch = next(iter(data.train_dataloader()))

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,19 @@ class Rates(Callback):
 
     def on_train_batch_start(self, trainer: Any, *args: Any) -> None:
         self.seen.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU to look for")
+def test_optimizers_do_not_look_for_a_gpu_on_the_disk() -> None:
+    assert "PYTORCH_NVML_BASED_CUDA_CHECK" not in os.environ
+
+
+def test_attributes_are_set_as_in_any_module() -> None:
+    model = Autoencoder((1, 8, 8))
+    model._current_fx_name = "training_step"
+    model.layer = torch.nn.Linear(2, 3)
+    assert model._current_fx_name == "training_step"
+    assert {"layer.weight", "layer.bias"} <= model.state_dict().keys()
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

@@ -28,6 +28,11 @@ def test_cross_entropy_is_that_of_torch(pair: tuple[torch.Tensor, torch.Tensor])
     torch.testing.assert_close(binary_cross_entropy(*pair), expected)
 
 
+def test_cross_entropy_has_the_derivatives_of_its_values(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+    inputs = [part.double().requires_grad_() for part in pair]
+    assert torch.autograd.gradcheck(binary_cross_entropy, inputs)
+
+
 @pytest.mark.parametrize("bit", [0.0, 0.3, 1.0])
 def test_cross_entropy_and_its_gradient_hold_at_extreme_logits(bit: float) -> None:
     values = torch.tensor([-1e4, -100.0, -20.0, 0.0, 20.0, 100.0, 1e4]).view(-1, 1, 1, 1)
