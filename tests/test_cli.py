@@ -1,7 +1,6 @@
 """The command line, run as a user runs it."""
 
 import csv
-import gc
 import json
 from pathlib import Path
 
@@ -57,10 +56,6 @@ def test_a_run_is_a_folder(trained: Path) -> None:
         "media/learning_curves.png",
     } <= names
     assert not [name for name in names if name.endswith(".part")]
-
-
-def test_garbage_is_collected_again_after_the_imports() -> None:
-    assert gc.isenabled()
 
 
 def test_metrics_csv_has_every_stage(trained: Path) -> None:
