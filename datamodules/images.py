@@ -138,11 +138,7 @@ class ImageDataModule(LightningDataModule):
             self._datasets["val"] = validation
 
     def setup(self, stage: str) -> None:
-        """Loads what the stage needs.
-
-        Args:
-            stage: "fit", "validate", "test" or "predict".
-        """
+        """Loads what the stage ("fit", "validate", "test" or "predict") needs."""
         if stage == "fit":
             self._resume_at = None
         special: dict[str, Part] = {"test": "test", "predict": self.predict_part}
