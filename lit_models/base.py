@@ -131,8 +131,13 @@ class Technique(LightningModule):
         names = {f"{stage}/{name}": value for name, value in terms._asdict().items()}
         if stage != "train":
             self.log_means(names, batch)
-        elif self.trainer._logger_connector.should_update_logs:
+        elif self.logs_now:
             self.log_dict(names, on_step=True, on_epoch=False, prog_bar=True, sync_dist=True)
+
+    @property
+    def logs_now(self) -> bool:
+        """Whether this training batch is one of those that the loggers write."""
+        return self.trainer._logger_connector.should_update_logs
 
     def log_means(self, means: dict[str, Tensor], batch: Any) -> None:
         """Log means over a batch as means over the whole part, each example counting once.
