@@ -33,6 +33,7 @@ CALLBACKS = {
 # what is never written in a configuration, because it follows another setting
 LINKED = {
     "data.init_args.seed": "seed_everything",
+    "model.init_args.data_shape": "data.data_shape",
     "model.init_args.image_shape": "data.image_shape",
     "model.init_args.num_classes": "data.num_classes",
 }
@@ -84,12 +85,9 @@ class EspalierCLI(LightningCLI):
         for key, callback in CALLBACKS.items():
             parser.add_lightning_class_args(callback, key)
         for target, source in LINKED.items():
-            if source == "seed_everything":
-                parser.link_arguments(source, target, _number)
-            else:
-                # a shape becomes a list, because checkpoints hold plain values only
-                plain = list if source == "data.image_shape" else None
-                parser.link_arguments(source, target, plain, apply_on="instantiate")
+            # a shape becomes a list, because checkpoints hold plain values only
+            compute = _number if source == "seed_everything" else list if source.endswith("_shape") else None
+            parser.link_arguments(source, target, compute, apply_on="parse" if compute is _number else "instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the words that `main` was given, after a look at them that finds all mistakes at once."""
@@ -132,6 +130,8 @@ class EspalierCLI(LightningCLI):
         config, parser = self.config[self.subcommand], self._parser(self.subcommand)
         problems = callbacks.hardware_problems(config.trainer)
         problems = problems or callbacks.problems_in(super().instantiate_classes, self.plain_config)
+        if problems and (missing := callbacks.missing_links(config, LINKED)):
+            raise SettingsError(missing)
         if problems:  # in one part, perhaps not the only one
             problems += callbacks.problems_in(lambda: parser.instantiate(_modules(config)), self.plain_config)
             for key, callback in CALLBACKS.items():

@@ -10,6 +10,7 @@ from callbacks.hardware import hardware_problems
 from callbacks.latents import LatentWriter
 from callbacks.layer_sync import SyncBatchNorm
 from callbacks.learning_curves import LearningCurves
+from callbacks.links import missing_links
 from callbacks.metrics_file import MetricsFile
 from callbacks.monitors import Monitors
 from callbacks.no_profiler import NoProfiler
@@ -66,6 +67,7 @@ __all__ = [
     "leave_out_noise",
     "loggers_of",
     "misfit",
+    "missing_links",
     "nearest",
     "newest_whole",
     "own_checkpoint",

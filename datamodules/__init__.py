@@ -1,11 +1,13 @@
 """DataModules; importing this package makes their names known to the command line."""
 
 from datamodules.augmentation import KeyedAugmentation
-from datamodules.batch import ImageBatch, UnlabelledImageBatch
+from datamodules.batch import ImageBatch, PointBatch, UnlabelledImageBatch
 from datamodules.digits import Digits
 from datamodules.image_folder import ImageFolder
 from datamodules.images import ImageDataModule
 from datamodules.in_memory import InMemoryImages
+from datamodules.points import GaussianGrid, GaussianMixture, GaussianRing
+from datamodules.resumable import ResumableDataModule
 from datamodules.sampler import EvaluationSampler, ResumableSampler
 from datamodules.torchvision_sets import CIFAR10, KMNIST, MNIST, SVHN, USPS, FashionMNIST, TorchvisionImages
 
@@ -18,11 +20,16 @@ __all__ = [
     "Digits",
     "EvaluationSampler",
     "FashionMNIST",
+    "GaussianGrid",
+    "GaussianMixture",
+    "GaussianRing",
     "ImageBatch",
     "ImageDataModule",
     "ImageFolder",
     "InMemoryImages",
     "KeyedAugmentation",
+    "PointBatch",
+    "ResumableDataModule",
     "ResumableSampler",
     "TorchvisionImages",
     "UnlabelledImageBatch",

@@ -19,6 +19,11 @@ class ImageBatch(NamedTuple):
     label: Tensor
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
 
+    @property
+    def x(self) -> Tensor:
+        """The examples themselves."""
+        return self.image
+
 
 class UnlabelledImageBatch(NamedTuple):
     """Images whose labels do not exist or must not be seen: there is no field to read them from.
@@ -30,3 +35,27 @@ class UnlabelledImageBatch(NamedTuple):
 
     image: Tensor
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+
+    @property
+    def x(self) -> Tensor:
+        """The examples themselves."""
+        return self.image
+
+
+class PointBatch(NamedTuple):
+    """Labelled points.
+
+    Attributes:
+        point: float32 (B, D), unbounded.
+        label: int64 (B,), class of each point.
+        index: int64 (B,), position of each point in its part of the data.
+    """
+
+    point: Tensor
+    label: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+
+    @property
+    def x(self) -> Tensor:
+        """The examples themselves."""
+        return self.point

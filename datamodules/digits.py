@@ -19,7 +19,7 @@ class Digits(InMemoryImages):
     whatever the seeds, is the test part here, and the validation part is split off the other 1,438.
 
     Args:
-        **kwargs: See `ImageDataModule`.
+        **kwargs: See `InMemoryImages`.
     """
 
     native_shape = ImageShape(1, 8, 8)

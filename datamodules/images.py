@@ -1,99 +1,65 @@
-"""What the DataModules of all image sets share: loaders, transfer to the device, augmentation and exact resumption."""
+"""What the DataModules of all image sets share: declared shapes, pixels as float32 on the device, augmentation."""
 
-import math
-import signal
-import warnings
-from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
-from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import Transform
 
 from datamodules.augmentation import KeyedAugmentation
 from datamodules.batch import ImageBatch, UnlabelledImageBatch
 from datamodules.datasets import ImageDataset
-from datamodules.sampler import EvaluationSampler, ResumableSampler
-from datamodules.seeding import derive_seed
+from datamodules.resumable import ResumableDataModule, at_least
 from networks.shapes import ImageShape
 
-Part = Literal["train", "val", "test"]
 AnyImageBatch = ImageBatch | UnlabelledImageBatch
 
 
-class ImageDataModule(LightningDataModule):
+class ImageDataModule(ResumableDataModule[ImageDataset]):
     """Images in a training, a validation and a test part.
 
     Subclasses say what the images look like (`native_shape`, `class_names`) and load the parts. This class declares
     `image_shape` and `num_classes` before anything is loaded, and does the rest. Images travel as uint8 and become
     float32 in [0, 1] on the device. The test part is loaded only to test, or to predict on it.
 
-    A checkpoint keeps the place in the epoch, so that a run resumed from it sees exactly the batches that were still
-    to come. It is read from the Trainer's progress: workers ask the sampler for indices ahead of time, so the sampler
-    does not know it.
-
     Args:
-        batch_size: Training images a step, in each process.
-        eval_batch_size: Images a step otherwise, in each process.
         image_size: Side in pixels of the square that images are resized to; None leaves them as they are.
         grayscale: Reduce colour to one channel of luma.
         augmentation: Transforms (`torchvision.transforms.v2`) of the training images on the device, in turn, each image
             with random draws of its own; see `KeyedAugmentation`.
         val_size: Share of the training images held out for validation, in [0, 1), stratified by class.
         split_seed: Seed of that split; not `seed`, so that runs with different seeds share it.
-        seed: Seed of order and augmentation.
-        num_workers: Processes that prepare batches; 0 is fastest for sets in memory.
-        drop_last: Leave out the last batch of a training epoch if it is smaller than the others.
-        predict_part: The part that `predict` goes through.
+        **kwargs: See `ResumableDataModule`; `seed` is that of the augmentation, too.
 
     Raises:
         ValueError: If a size is impossible.
     """
 
+    example_name = "image"
     native_shape: ImageShape
     class_names: tuple[str, ...]
 
     def __init__(
         self,
         *,
-        batch_size: int = 128,
-        eval_batch_size: int = 1000,
         image_size: int | None = None,
         grayscale: bool = False,
         augmentation: list[Transform] | None = None,
         val_size: float = 0.1,
         split_seed: int = 0,
-        seed: int = 0,
-        num_workers: int = 0,
-        drop_last: bool = False,
-        predict_part: Part = "val",
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
-        _at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size)
-        _at_least(0, num_workers=num_workers)
+        super().__init__(**kwargs)
         if image_size is not None:
-            _at_least(1, image_size=image_size)
+            at_least(1, image_size=image_size)
         if not 0 <= val_size < 1:
             raise ValueError(f"val_size={val_size} is not a share of the training images: choose one in [0, 1)")
-        if predict_part not in ("train", "val", "test"):
-            raise ValueError(f"predict_part={predict_part!r} is not a part: choose 'train', 'val' or 'test'")
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
         self.image_size = image_size
         self.grayscale = grayscale
-        self.augmentation = KeyedAugmentation(augmentation, seed) if augmentation else None
+        self.augmentation = KeyedAugmentation(augmentation, self.seed) if augmentation else None
         self.val_size = val_size
         self.split_seed = split_seed
-        self.seed = seed
-        self.num_workers = num_workers
-        self.drop_last = drop_last
-        self.predict_part: Part = predict_part
-        self._datasets: dict[Part, ImageDataset] = {}
-        self._resume_at: dict[str, int] | None = None
 
     @property
     def image_shape(self) -> ImageShape:
@@ -103,88 +69,14 @@ class ImageDataModule(LightningDataModule):
         return ImageShape(1 if self.grayscale else channels, side or height, side or width)
 
     @property
+    def data_shape(self) -> tuple[int, ...]:
+        """The same; what techniques ask for that serve points as well."""
+        return self.image_shape
+
+    @property
     def num_classes(self) -> int:
         """Number of classes; 0 if the images have no labels."""
         return len(self.class_names)
-
-    @abstractmethod
-    def load_training(self) -> tuple[ImageDataset, ImageDataset | None]:
-        """Loads the training and the validation part; the latter is None if `val_size` is 0."""
-
-    @abstractmethod
-    def load_test(self) -> ImageDataset:
-        """Loads the test part."""
-
-    def dataset(self, part: Part) -> ImageDataset:
-        """Returns a part, loaded on first use.
-
-        Raises:
-            ValueError: If there is no such part, or its data cannot be read.
-        """
-        if part not in self._datasets:
-            # evaluation may ask for a part in inference mode, but its tensors outlive that mode
-            with torch.inference_mode(False):
-                self._load(part)
-        if part not in self._datasets:
-            raise ValueError(f"val_size={self.val_size} leaves no validation part: choose a larger one")
-        return self._datasets[part]
-
-    def _load(self, part: Part) -> None:
-        if part == "test":
-            self._datasets["test"] = self.load_test()
-            return
-        self._datasets["train"], validation = self.load_training()
-        if validation is not None:
-            self._datasets["val"] = validation
-
-    def setup(self, stage: str) -> None:
-        """Loads what the stage ("fit", "validate", "test" or "predict") needs."""
-        if stage == "fit":
-            self._resume_at = None
-        special: dict[str, Part] = {"test": "test", "predict": self.predict_part}
-        self.dataset(special.get(stage, "train"))
-
-    def train_dataloader(self) -> DataLoader[AnyImageBatch]:
-        """Builds the loader of the shuffled training part; after a checkpoint was loaded it begins where that ended."""
-        dataset, (rank, world_size) = self.dataset("train"), self._process()
-        place, self._resume_at = self._resume_at or {"epoch": self._epoch(), "batch": 0}, None
-        size_now = world_size * self.batch_size
-        if (size_then := place.get("global_batch_size", size_now)) != size_now and place["batch"] > 0:
-            rank_zero_warn(
-                f"the checkpoint was made with {size_then} images a step over all processes, the run goes on with "
-                f"{size_now}: the rest of this epoch skips or repeats images"
-            )
-        samples = math.ceil(len(dataset) / world_size)
-        if self.drop_last and samples < self.batch_size:
-            raise ValueError(
-                f"batch_size={self.batch_size} with drop_last leaves no batch of {samples} images: reduce batch_size"
-            )
-        sampler = ResumableSampler(
-            dataset,
-            num_replicas=world_size,
-            rank=rank,
-            seed=self.seed,
-            epoch=place["epoch"],
-            start=min(samples, place["batch"] * self.batch_size),
-        )
-        return self._loader(dataset, sampler, self.batch_size, drop_last=self.drop_last)
-
-    def val_dataloader(self) -> DataLoader[AnyImageBatch] | list[DataLoader[AnyImageBatch]]:
-        """Builds the loader of the validation part; none if `val_size` is 0."""
-        self.dataset("train")
-        return self._evaluation_loader("val") if "val" in self._datasets else []
-
-    def test_dataloader(self) -> DataLoader[AnyImageBatch]:
-        """Builds the loader of the test part."""
-        return self._evaluation_loader("test")
-
-    def predict_dataloader(self) -> DataLoader[AnyImageBatch]:
-        """Builds the loader of `predict_part`, in order and without augmentation."""
-        return self._evaluation_loader(self.predict_part)
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Moves a batch; on the CPU it is where it has to be, and the search for what there is to move is spared."""
-        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def on_after_batch_transfer(self, batch: AnyImageBatch, dataloader_idx: int) -> AnyImageBatch:
         """Makes float32 in [0, 1] of uint8, on the device; augments if it is a training batch.
@@ -214,85 +106,3 @@ class ImageDataModule(LightningDataModule):
         for start in range(0, len(dataset), batch_size):
             index = torch.arange(start, min(start + batch_size, len(dataset)))
             yield dataset.source.take(index).float().div_(255)
-
-    def fingerprint(self) -> str:
-        """Returns a SHA-256, in hexadecimal, of the training part: images (of files: names and sizes) and labels."""
-        return self.dataset("train").fingerprint()
-
-    def state_dict(self) -> dict[str, int]:
-        """Returns the place of the next training batch: epoch, batch, and the batch size over all processes."""
-        assert self.trainer is not None
-        loop = self.trainer.fit_loop
-        epoch: Any = loop.epoch_progress.current
-        batch: Any = loop.epoch_loop.batch_progress.current
-        # An epoch counts as started from its first hook to the next one's, as processed once validation after its last
-        # batch is done; a batch as processed before its last hook, which is where checkpoints are made.
-        finished = epoch.processed >= epoch.started or batch.processed >= loop.max_batches
-        return {
-            "epoch": epoch.started if finished else epoch.started - 1,
-            "batch": 0 if finished else batch.processed,
-            "global_batch_size": self._process()[1] * self.batch_size,
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Lets the next training loader begin at a place.
-
-        Args:
-            state_dict: What `state_dict` returned.
-        """
-        self._resume_at = dict(state_dict)
-        # Lightning looks for the state on the loader, where prefetching would make it wrong.
-        warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
-
-    def _process(self) -> tuple[int, int]:
-        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-
-    def _epoch(self) -> int:
-        # What Lightning gives to the sampler. `trainer.current_epoch` lags behind it in some resumed runs.
-        if self.trainer is None:
-            return 0
-        progress: Any = self.trainer.fit_loop.epoch_progress.current
-        return int(progress.processed)
-
-    def _evaluation_loader(self, part: Part) -> DataLoader[AnyImageBatch]:
-        dataset, (rank, world_size) = self.dataset(part), self._process()
-        if len(dataset) < world_size:
-            raise ValueError(f"the {part} part has {len(dataset)} image(s) for {world_size} processes: use fewer")
-        sampler = EvaluationSampler(dataset, num_replicas=world_size, rank=rank)
-        return self._loader(dataset, sampler, self.eval_batch_size)
-
-    def _loader(
-        self,
-        dataset: ImageDataset,
-        sampler: ResumableSampler | EvaluationSampler,
-        batch_size: int,
-        drop_last: bool = False,
-    ) -> DataLoader[AnyImageBatch]:
-        return DataLoader(
-            dataset,
-            batch_size=batch_size,
-            sampler=sampler,
-            num_workers=self.num_workers,
-            collate_fn=_identity,
-            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
-            drop_last=drop_last,
-            generator=torch.Generator().manual_seed(derive_seed(self.seed)),  # else iterating draws from the global one
-            persistent_workers=self.num_workers > 0,
-            worker_init_fn=_leave_signals_to_the_run,
-        )
-
-
-def _at_least(minimum: int, **sizes: int) -> None:
-    for name, value in sizes.items():
-        if value < minimum:
-            raise ValueError(f"{name}={value} is impossible: choose {minimum} or more")
-
-
-def _leave_signals_to_the_run(worker: int) -> None:
-    # clusters and terminals signal all processes; without its workers a run could not go on to its checkpoint
-    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        signal.signal(signum, signal.SIG_IGN)
-
-
-def _identity(batch: Any) -> Any:
-    return batch

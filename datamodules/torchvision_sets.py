@@ -22,7 +22,7 @@ class TorchvisionImages(InMemoryImages):
     Args:
         root: Folder that holds the set or shall hold it, laid out as torchvision does.
         download: Download what is missing.
-        **kwargs: See `ImageDataModule`.
+        **kwargs: See `InMemoryImages`.
     """
 
     source: ClassVar[Any]
