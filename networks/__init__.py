@@ -4,6 +4,7 @@ from networks.activations import Activation, activation_class
 from networks.batch_norm import CPUSyncBatchNorm
 from networks.convolutional import ConvDecoder, ConvEncoder
 from networks.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
+from networks.features import FeatureExtractor, InceptionFeatures, RawFeatures
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
 from networks.mlp import MLPDecoder, MLPEncoder
 from networks.noise import FreshNoise, KeyedNoise, Noise
@@ -16,16 +17,19 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "Corruption",
+    "FeatureExtractor",
     "FreshNoise",
     "Gaussian",
     "GaussianCorruption",
     "ImageShape",
+    "InceptionFeatures",
     "KeyedNoise",
     "Likelihood",
     "MLPDecoder",
     "MLPEncoder",
     "MaskingCorruption",
     "Noise",
+    "RawFeatures",
     "SaltAndPepperCorruption",
     "activation_class",
 ]
