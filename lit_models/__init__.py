@@ -2,10 +2,20 @@
 
 from lit_models.autoencoder import Autoencoder
 from lit_models.base import Technique
+from lit_models.classifier import Classifier
 from lit_models.denoising_autoencoder import DenoisingAutoencoder
 from lit_models.iwae import IWAE
 from lit_models.schedules import WarmupCosine
 from lit_models.sparse_autoencoder import SparseAutoencoder
 from lit_models.vae import VAE
 
-__all__ = ["IWAE", "VAE", "Autoencoder", "DenoisingAutoencoder", "SparseAutoencoder", "Technique", "WarmupCosine"]
+__all__ = [
+    "IWAE",
+    "VAE",
+    "Autoencoder",
+    "Classifier",
+    "DenoisingAutoencoder",
+    "SparseAutoencoder",
+    "Technique",
+    "WarmupCosine",
+]

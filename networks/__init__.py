@@ -2,6 +2,7 @@
 
 from networks.activations import Activation, activation_class
 from networks.batch_norm import CPUSyncBatchNorm
+from networks.classifiers import ConvClassifier
 from networks.convolutional import ConvDecoder, ConvEncoder
 from networks.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
 from networks.features import FeatureExtractor, InceptionFeatures, RawFeatures
@@ -14,6 +15,7 @@ __all__ = [
     "Activation",
     "Bernoulli",
     "CPUSyncBatchNorm",
+    "ConvClassifier",
     "ConvDecoder",
     "ConvEncoder",
     "Corruption",
