@@ -71,12 +71,13 @@ def test_neither_batches_nor_processes_matter(kernel: Literal["polynomial", "ene
 
 
 def test_what_processes_gathered_is_one_set() -> None:
-    metric = KernelDistance("energy")
-    metric.update(real[:30], real=True)
-    metric.update(generated[:30], real=False)
-    order = iter([real[30:], generated[30:]])
+    metric, other = KernelDistance("energy"), KernelDistance("energy")
+    metric.update(generated, real=False)  # a process without a single real example
+    other.update(real, real=True)
+    theirs = iter([other.real[0], other.generated[0]])
     metric.distributed_available_fn = lambda: True
-    metric.dist_sync_fn = lambda mine, group: [mine, next(order)]
+    metric.dist_sync_fn = lambda mine, group: [mine, next(theirs)]
+    assert metric.real[0].ndim == other.generated[0].ndim == 2  # or processes could not gather them
     assert metric.compute().item() == pytest.approx(distance("energy", real, generated), rel=1e-9)
 
 
