@@ -5,7 +5,7 @@ from networks.batch_norm import CPUSyncBatchNorm
 from networks.classifiers import ConvClassifier
 from networks.convolutional import ConvDecoder, ConvEncoder
 from networks.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
-from networks.features import FeatureExtractor, InceptionFeatures, RawFeatures
+from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures, RawFeatures
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
 from networks.mlp import MLPDecoder, MLPEncoder
 from networks.noise import FreshNoise, KeyedNoise, Noise
@@ -19,6 +19,7 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "Corruption",
+    "DigitFeatures",
     "FeatureExtractor",
     "FreshNoise",
     "Gaussian",
