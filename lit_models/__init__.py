@@ -3,6 +3,7 @@
 from lit_models.alternating import AlternatingTechnique
 from lit_models.autoencoder import Autoencoder
 from lit_models.base import Technique
+from lit_models.classifier import Classifier
 from lit_models.denoising_autoencoder import DenoisingAutoencoder
 from lit_models.gan import GAN
 from lit_models.iwae import IWAE
@@ -17,6 +18,7 @@ __all__ = [
     "VAE",
     "AlternatingTechnique",
     "Autoencoder",
+    "Classifier",
     "DenoisingAutoencoder",
     "SingleLossTechnique",
     "SparseAutoencoder",

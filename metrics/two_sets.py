@@ -24,7 +24,10 @@ class TwoSets(Metric):
 
     def update(self, features: Tensor, real: bool) -> None:
         """Add features (B, D) of real or of generated examples."""
-        (self.real if real else self.generated).append(features.detach().float())
+        kept, others = (self.real, self.generated) if real else (self.generated, self.real)
+        kept.append(features.detach().float())
+        if not others:  # a process may have none of these, and then has to know their width to gather those of others
+            others.append(kept[-1][:0])
 
     def sets(self, at_least: int) -> tuple[Tensor, Tensor]:
         """All real (N, D) and all generated features (M, D), in float64.

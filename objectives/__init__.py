@@ -1,6 +1,7 @@
 """Loss terms: pure functions of tensors, without state and without Lightning."""
 
 from objectives.adversarial import GAMES, AdversarialLoss, Game, gradient_penalty, r1_penalty
+from objectives.classification import cross_entropy
 from objectives.elbo import free_bits, gaussian_kl, importance_weighted_bound, log_normal
 from objectives.kl_sparsity import kl_sparsity
 from objectives.reconstruction import binary_cross_entropy, gaussian_nll, psnr, squared_error
@@ -10,6 +11,7 @@ __all__ = [
     "AdversarialLoss",
     "Game",
     "binary_cross_entropy",
+    "cross_entropy",
     "free_bits",
     "gaussian_kl",
     "gaussian_nll",
