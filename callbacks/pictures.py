@@ -191,7 +191,7 @@ class Pictures(Callback):
     def _samples(self, model: LightningModule) -> Figure | None:
         if not isinstance(model, Generative):
             return None
-        return sample_panel(model.sample(self.n_samples), columns=_columns(self.n_samples))
+        return sample_panel(model.sample(self.n_samples), columns=columns_of(self.n_samples))
 
     def _points(self, trainer: Trainer, model: LightningModule) -> Figure | None:
         if not isinstance(model, Generative):
@@ -272,6 +272,6 @@ def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
     return torch.where(sine > 1e-3, round_way, (1 - share) * start + share * end)
 
 
-def _columns(n: int) -> int:
+def columns_of(n: int) -> int:
     """Columns of the grid of n images that is square, or a little wider than high."""
     return next(columns for columns in range(1, n + 1) if columns * columns >= n)
