@@ -7,7 +7,6 @@ gc.set_threshold(100_000)
 
 import json
 import os
-import re
 import sys
 from functools import partial
 from typing import Any
@@ -24,7 +23,7 @@ import networks  # noqa: F401
 from callbacks import RunFolder, RunSettings, SettingsError, WandbSettings
 from lit_models import Technique
 
-SUBCOMMANDS = ("fit", "check", "validate", "test", "predict")
+SUBCOMMANDS = ("fit", "check", "validate", "test", "predict", "sample")
 CALLBACKS = {
     "checkpoint": callbacks.Checkpoint,
     "early_stopping": callbacks.EarlyStopping,
@@ -42,6 +41,8 @@ LINKED = {
 class EspalierCLI(LightningCLI):
     """LightningCLI in which a run is a folder that can be continued, tested and read by its id."""
 
+    trainer: callbacks.CommandTrainer
+
     def __init__(self, args: list[str]) -> None:
         callbacks.check_command(args, SUBCOMMANDS)
         self.command = ["cli.py", *args]
@@ -50,7 +51,7 @@ class EspalierCLI(LightningCLI):
             Technique,
             LightningDataModule,
             save_config_callback=None,
-            trainer_class=callbacks.CheckingTrainer,
+            trainer_class=callbacks.CommandTrainer,
             trainer_defaults={
                 "max_epochs": 10,
                 "use_distributed_sampler": False,  # the data brings its own resumable sampler
@@ -74,6 +75,7 @@ class EspalierCLI(LightningCLI):
             "validate": shared | {"dataloaders", "verbose"},
             "test": shared | {"dataloaders", "verbose"},
             "predict": shared | {"dataloaders", "return_predictions"},
+            "sample": shared,
         }
         asked = self.command[1]
         return {asked: known[asked]} if asked in known else known  # a parser takes a fifth of a second to build
@@ -109,10 +111,8 @@ class EspalierCLI(LightningCLI):
         """Find the run's folder and what it already holds."""
         config = self.config[self.subcommand]
         settings = RunSettings(**config.run.as_dict())
-        technique, data = (config[key].class_path.rsplit(".")[-1] for key in ("model", "data"))
-        self.run = (settings.id and RunFolder.find(settings)) or RunFolder.create(
-            settings, f"{_snake(technique)}-{data.lower()}"
-        )
+        experiment = callbacks.default_experiment(config.model.class_path, config.data.class_path)
+        self.run = (settings.id and RunFolder.find(settings)) or RunFolder.create(settings, experiment)
         self.run.check_writable()
         if self.given.origin("trainer.default_root_dir") not in (None, str(self.run.config)):
             raise ValueError("trainer.default_root_dir: follows run.dir, run.experiment and run.id, leave it out")
@@ -158,20 +158,14 @@ class EspalierCLI(LightningCLI):
             self.preflight = callbacks.Preflight(config.trainer, self.plain_config)
             with callbacks.without_hints():
                 return super().instantiate_trainer(**self.preflight.trainer_arguments(config.trainer.callbacks or []))
+        if self.subcommand == "sample":
+            config.trainer.callbacks = [callbacks.Sampler(config.seed_everything)]
+            with callbacks.without_hints():
+                return super().instantiate_trainer(logger=False)
         # only training has steps to write rows for; validate and test write one JSON each
         rows = [callbacks.MetricsFile(self.run.path)] if self.subcommand == "fit" else []
         loggers = callbacks.loggers_of(config.trainer.logger, config.wandb, self.run, rows)
-        own = [
-            callbacks.RunRecord(self.run, self.plain_config, self.command),
-            callbacks.RNGState(),
-            callbacks.Resumption(),
-            callbacks.DivergenceGuard(),
-            callbacks.Termination(config.checkpoint),
-            callbacks.LearningCurves(),
-            callbacks.FirstBatch(),
-            callbacks.Monitors(),
-            callbacks.Throughput(),
-        ]
+        own = callbacks.callbacks_of_every_run(self.run, self.plain_config, self.command, config.checkpoint)
         if self.subcommand == "predict":
             own.append(callbacks.LatentWriter())
         if config.trainer.enable_progress_bar is None and not sys.stdout.isatty():
@@ -197,7 +191,6 @@ class EspalierCLI(LightningCLI):
 
     def check(self, **kwargs: Any) -> None:
         """Say where the settings come from, try everything, and keep nothing."""
-        assert isinstance(self.trainer, callbacks.CheckingTrainer)
         linked = {
             target: (self._followed(source), source) for target, source in LINKED.items() if target in self.defaults
         }
@@ -247,12 +240,18 @@ class EspalierCLI(LightningCLI):
         self.trainer.predict(return_predictions=False, **kwargs)
         callbacks.print_written(self.run, self.trainer)
 
+    def sample(self, **kwargs: Any) -> None:
+        """Draw from a trained generative model, and write `samples.npz` and a picture."""
+        self.trainer.sample(**kwargs)
+        callbacks.RunRecord(self.run, self.plain_config, self.command).begin(self.trainer, "sample")
+        callbacks.print_written(self.run, self.trainer)
+
     def _plain_config(self) -> dict[str, Any]:
         """The resolved configuration as plain values, without what belongs to this launch only."""
         config: Namespace = self.config[self.subcommand]
         # not the parser's own dump, which cannot write a number where a transform's type is `numbers.Number`
         plain: dict[str, Any] = json.loads(json.dumps(config.as_dict(), default=str))
-        for key in ("config", "ckpt_path"):
+        for key in ("config", "ckpt_path", "n", "label", "out"):
             plain.pop(key, None)
         for target in LINKED:
             part, _, key = target.partition(".init_args.")
@@ -270,10 +269,6 @@ def _number(seed: bool | int) -> int:
     if isinstance(seed, bool):
         raise ValueError(f"seed_everything is {seed}: give a number, so that the run can be repeated")
     return seed
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def main(args: list[str] | None = None) -> EspalierCLI:

@@ -5,6 +5,7 @@ from callbacks.checkpoint_file import misfit, read_checkpoint
 from callbacks.divergence import DivergedError, DivergenceGuard
 from callbacks.early_stopping import EarlyStopping
 from callbacks.epoch_lines import EpochLines
+from callbacks.every_run import callbacks_of_every_run
 from callbacks.first_batch import FirstBatch
 from callbacks.hardware import hardware_problems
 from callbacks.latents import LatentWriter
@@ -18,16 +19,18 @@ from callbacks.noise import leave_out_noise, without_hints
 from callbacks.origins import print_origins
 from callbacks.own_config import own_checkpoint, print_changes, refuse_other_settings, with_own_config
 from callbacks.pictures import Pictures
-from callbacks.preflight import CheckingTrainer, Preflight
+from callbacks.preflight import Preflight
 from callbacks.results import print_written, write_results
 from callbacks.resumption import Resumption
 from callbacks.rng_state import RNGState
-from callbacks.run_folder import RUN_ID_VARIABLE, RunFolder, RunSettings
+from callbacks.run_folder import RUN_ID_VARIABLE, RunFolder, RunSettings, default_experiment
 from callbacks.run_record import RunRecord
+from callbacks.sampling import Sampler
 from callbacks.settings import SettingsError, differences, nearest
 from callbacks.sources import check_command, read_settings
 from callbacks.termination import TerminatedError, Termination
 from callbacks.throughput import Throughput
+from callbacks.trainer import CommandTrainer
 from callbacks.user_errors import USER_ERRORS, problems_in, problems_of
 from callbacks.validation import SettingsCheck
 from callbacks.weights_and_biases import WandbSettings, loggers_of, wandb_logger
@@ -35,8 +38,8 @@ from callbacks.weights_and_biases import WandbSettings, loggers_of, wandb_logger
 __all__ = [
     "RUN_ID_VARIABLE",
     "USER_ERRORS",
-    "CheckingTrainer",
     "Checkpoint",
+    "CommandTrainer",
     "DivergedError",
     "DivergenceGuard",
     "EarlyStopping",
@@ -54,6 +57,7 @@ __all__ = [
     "RunFolder",
     "RunRecord",
     "RunSettings",
+    "Sampler",
     "SettingsCheck",
     "SettingsError",
     "SyncBatchNorm",
@@ -61,7 +65,9 @@ __all__ = [
     "Termination",
     "Throughput",
     "WandbSettings",
+    "callbacks_of_every_run",
     "check_command",
+    "default_experiment",
     "differences",
     "hardware_problems",
     "leave_out_noise",

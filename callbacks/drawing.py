@@ -115,6 +115,15 @@ def traversal_panel(images: Tensor, row_labels: Sequence[str], sweep: Sequence[f
     return _panel(images.flatten(0, 1), len(sweep), row_labels, column_labels)
 
 
+def interpolation_panel(images: Tensor) -> Figure:
+    """Draws rows of images between two that are drawn from the prior.
+
+    Args:
+        images: (R, S, C, H, W) in [0, 1]: R pairs, S images from the first to the second.
+    """
+    return _panel(images.flatten(0, 1), images.shape[1], [], [])
+
+
 def _panel(images: Tensor, columns: int, row_labels: Sequence[str], column_labels: Sequence[str]) -> Figure:
     """One grid of images with labels to the left of its rows and above its columns."""
     grid = image_grid(images, columns)
@@ -158,7 +167,7 @@ def latent_scatter(codes: Tensor, labels: Tensor | None, title: str, axis_names:
     assert codes.shape[1] == 2
     figure = Figure(figsize=(6.4, 5.2), dpi=DPI, facecolor="white", layout="constrained")
     axes = figure.subplots()
-    _tidy(axes)
+    tidy(axes)
     axes.set_title(title, fontsize=FONT_SIZE + 1, color=INK, pad=10)
     axes.set_xlabel(axis_names[0], fontsize=FONT_SIZE, color=INK)
     axes.set_ylabel(axis_names[1], fontsize=FONT_SIZE, color=INK)
@@ -227,7 +236,7 @@ def learning_curves(curves: Mapping[str, Mapping[str, Curve]], x_name: str = "st
     figure = Figure(figsize=(3.5 * columns + 0.4, 2.5 * rows + 0.4), dpi=DPI, facecolor="white", layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes, (term, splits) in zip(panels, curves.items(), strict=False):
-        _tidy(axes)
+        tidy(axes)
         axes.set_title(term, fontsize=FONT_SIZE + 1, color=INK)
         for split, (positions, values) in splits.items():
             marker = "o" if len(values) <= 30 else ""
@@ -267,7 +276,8 @@ def _make_log(axes: Axes) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def _tidy(axes: Axes) -> None:
+def tidy(axes: Axes) -> None:
+    """Leaves two thin axes, small labels and a faint grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#999999")
     axes.tick_params(labelsize=FONT_SIZE - 1, colors="#555555", length=3)

@@ -54,7 +54,7 @@ class LatentWriter(BasePredictionWriter):
         merged = merge_parts(parts)
         if trainer.is_global_zero and merged:
             path = Path(trainer.default_root_dir) / "latents.npz"
-            _save(path, merged)
+            save_arrays(path, merged)
             self.paths = [path]
 
 
@@ -96,7 +96,8 @@ def _gather(part: Arrays, trainer: Trainer) -> list[Arrays]:
     return parts or []
 
 
-def _save(path: Path, arrays: Arrays) -> None:
+def save_arrays(path: Path, arrays: Arrays) -> None:
+    """Write arrays so that ``path``, an ``.npz``, holds the old ones or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

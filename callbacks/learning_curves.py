@@ -6,7 +6,7 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.drawing import Curve, learning_curves
-from callbacks.pictures import publish
+from callbacks.publishing import publish
 
 
 class LearningCurves(Callback):

@@ -1,29 +1,40 @@
-"""Pictures of what a model does: reconstructions, samples, latent traversals and a map of its codes."""
+"""Pictures of what a model does: reconstructions, samples, ways between them, latent traversals, a map of its codes."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities.seed import isolate_rng
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from callbacks.drawing import (
+    interpolation_panel,
     latent_scatter,
     principal_plane,
     reconstruction_panel,
     sample_panel,
-    save_png,
     traversal_panel,
 )
-from callbacks.protocols import Corrupting, Decoding, Embedding, Generative, Reconstructive
+from callbacks.examples import Examples
+from callbacks.point_drawing import sample_scatter
+from callbacks.protocols import (
+    Corrupting,
+    Decoding,
+    Embedding,
+    Generative,
+    KnownModes,
+    LatentGenerative,
+    Reconstructive,
+)
+from callbacks.publishing import batches_seen, forget_later_frames, publish, publish_frame
+from callbacks.undisturbed import undisturbed
 
 SEED = 0  # of the draws behind every picture, so that pictures of one run show the same noise
+PATHS, STEPS = 8, 10  # between samples, and images on each
 SWEEP = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 
 
@@ -31,14 +42,17 @@ class Pictures(Callback):
     """Draws whatever the model's methods allow, into the run's ``media/`` folder and to Weights & Biases.
 
     - ``reconstructions.png`` if it is ``Reconstructive``: input, noisy input if it is ``Corrupting``, reconstruction
-    - ``samples.png`` if it is ``Generative``: new images
+    - ``samples.png`` if it is ``Generative``: new images, or new points over those of the data
+    - ``samples.gif``: what became of ``samples.png`` in the course of training, the noise being the same
+    - ``interpolation.png`` if it is ``LatentGenerative``: images on the way between codes of the prior
     - ``traversal.png`` if it is ``Embedding`` and ``Decoding``: the mean code, swept along single dimensions
     - ``latents.png`` if it is ``Embedding``, into two or more dimensions: codes in the plane, coloured by class
 
     It draws after the validation that completes every so many epochs, when training ends, and after a validation or
     test of its own; pictures of test data are named ``test_*.png``. A new picture replaces the one before. Only the
     process of rank zero draws, from its own share of the data, and nothing here waits for another process. Batches
-    without an ``image`` field, and runs without validation, get no pictures.
+    whose ``x`` is neither images nor points in the plane, and runs without validation, get no pictures; of points,
+    only samples are drawn.
 
     Drawing leaves no trace in training: the modes of all modules and the states of all random number generators are
     put back, and every draw begins at the same seed, so that pictures of different epochs can be compared.
@@ -48,7 +62,7 @@ class Pictures(Callback):
         n_images: examples in the panel of reconstructions.
         n_samples: new images in the panel of samples.
         traversal_dims: dimensions to sweep, those in which the codes vary most.
-        scatter_points: most examples whose codes are drawn; they are kept in memory as uint8.
+        scatter_points: most examples whose codes are drawn, kept in memory as uint8; also samples drawn as points.
 
     Attributes:
         paths: the pictures of this run so far, in the order in which they were first drawn.
@@ -81,19 +95,21 @@ class Pictures(Callback):
         self.traversal_dims = traversal_dims
         self.scatter_points = scatter_points
         self.paths: list[Path] = []
-        self._examples = _Examples(max(n_images, scatter_points))
+        self._examples = Examples(max(n_images, scatter_points), scatter_points)
         self._periods = 0
         self._drawn_at = -1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forgets the examples of a run before this one."""
         wanted = self.scatter_points if isinstance(pl_module, Embedding) else 0
-        self._examples = _Examples(max(self.n_images, wanted))
+        self._examples = Examples(max(self.n_images, wanted), self.scatter_points)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Counts epochs from where training starts, or continues."""
+        """Counts epochs from where training starts, or continues, and drops the frames that lie behind."""
         self._periods = trainer.current_epoch // self.every_n_epochs
         self._drawn_at = -1
+        if trainer.is_global_zero:
+            forget_later_frames(trainer)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts anew with the examples if the pass before was broken off."""
@@ -108,7 +124,7 @@ class Pictures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Remembers the first images of the first loader."""
+        """Remembers the first examples of the first loader."""
         if trainer.is_global_zero and not trainer.sanity_checking and dataloader_idx == 0:
             self._examples.add(batch)
 
@@ -131,25 +147,37 @@ class Pictures(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws the trained model, while it is still on its device."""
-        if _batches_seen(trainer) != self._drawn_at:
+        if batches_seen(trainer) != self._drawn_at:
             self._draw(trainer, pl_module)
 
     def _draw(self, trainer: Trainer, model: LightningModule, prefix: str = "") -> None:
         if not trainer.is_global_zero or self._examples.count == 0:
             return
-        self._drawn_at = _batches_seen(trainer)
-        for name, draw in {
+        self._drawn_at = batches_seen(trainer)
+        for name, draw in self._drawings(trainer).items():
+            with undisturbed(model, SEED):
+                figure = draw(model)
+            if figure is None:
+                continue
+            path = publish(trainer, prefix + name, figure)
+            self._note(path)
+            if name == "samples" and trainer.state.fn == TrainerFn.FITTING:
+                self._note(publish_frame(trainer, path))
+
+    def _note(self, path: Path) -> None:
+        if path not in self.paths:
+            self.paths.append(path)
+
+    def _drawings(self, trainer: Trainer) -> dict[str, Callable[[Any], Figure | None]]:
+        if self._examples.are_points:
+            return {"samples": partial(self._points, trainer)}
+        return {
             "reconstructions": self._reconstructions,
             "samples": self._samples,
+            "interpolation": self._interpolation,
             "traversal": self._traversal,
             "latents": self._latents,
-        }.items():
-            with _undisturbed(model):
-                figure = draw(model)
-            if figure is not None:
-                path = publish(trainer, prefix + name, figure)
-                if path not in self.paths:
-                    self.paths.append(path)
+        }
 
     def _reconstructions(self, model: LightningModule) -> Figure | None:
         if not isinstance(model, Reconstructive):
@@ -163,7 +191,26 @@ class Pictures(Callback):
     def _samples(self, model: LightningModule) -> Figure | None:
         if not isinstance(model, Generative):
             return None
-        return sample_panel(model.sample(self.n_samples), columns=_columns(self.n_samples))
+        return sample_panel(model.sample(self.n_samples), columns=columns_of(self.n_samples))
+
+    def _points(self, trainer: Trainer, model: LightningModule) -> Figure | None:
+        if not isinstance(model, Generative):
+            return None
+        samples = model.sample(self.scatter_points).float().cpu()
+        data = getattr(trainer, "datamodule", None)
+        modes = (data.modes, data.mode_std) if isinstance(data, KnownModes) else None
+        title = f"{len(samples):,} samples"
+        if trainer.state.fn == TrainerFn.FITTING:
+            title += f" after {batches_seen(trainer):,} training batches"
+        return sample_scatter(samples, self._examples.first(self.scatter_points)[0], modes, title)
+
+    def _interpolation(self, model: LightningModule) -> Figure | None:
+        if not isinstance(model, LatentGenerative):
+            return None
+        start, end = model.prior(PATHS), model.prior(PATHS)
+        z = torch.stack([slerp(start, end, step / (STEPS - 1)) for step in range(STEPS)], dim=1)  # (P, S, D)
+        images = model.decode(z.flatten(0, 1)).float()
+        return interpolation_panel(images.view(PATHS, STEPS, *images.shape[1:]))
 
     def _traversal(self, model: LightningModule) -> Figure | None:
         if not (isinstance(model, Embedding) and isinstance(model, Decoding)):
@@ -203,95 +250,28 @@ class Pictures(Callback):
         return codes[keep], None if labels is None else labels[keep]
 
 
-class _Examples:
-    """The first images of a pass over the data, as uint8 on the host."""
+def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
+    """Goes part of the way from codes to others along a great circle.
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.complete = False
-        self.begin()
+    Codes from a Gaussian in D dimensions have norms near sqrt(D). The straight line between two of them leads through
+    smaller norms, which a decoder never sees in training; the circle keeps to the norms of its ends.
 
-    def begin(self) -> None:
-        if not self.complete:
-            self.count = 0
-            self._image: list[Tensor] = []
-            self._index: list[Tensor] = []
-            self._label: list[Tensor] = []
-
-    def add(self, batch: Any) -> None:
-        image: Tensor | None = getattr(batch, "image", None)
-        room = self.capacity - self.count
-        if self.complete or room <= 0 or image is None:
-            return
-        self._image.append((image[:room] * 255).round().to("cpu", torch.uint8))
-        self._index.append(batch.index[:room].cpu())
-        if hasattr(batch, "label"):
-            self._label.append(batch.label[:room].cpu())
-        self.count += len(self._image[-1])
-
-    def batches(self) -> Iterator[Tensor]:
-        """The images in the batches they came in, float32 in [0, 1]."""
-        for image in self._image:
-            yield image.float() / 255
-
-    def first(self, n: int) -> tuple[Tensor, Tensor]:
-        """Images, float32 in [0, 1], and indices of the first ``n`` examples."""
-        return torch.cat(list(self._image))[:n].float() / 255, torch.cat(self._index)[:n]
-
-    def labels(self) -> Tensor | None:
-        return torch.cat(self._label) if self._label else None
-
-
-def publish(trainer: Trainer, name: str, figure: Figure) -> Path:
-    """Writes a figure to the run's ``media/`` folder and sends it to Weights & Biases, where that is a logger.
+    Source: White, "Sampling Generative Networks" (2016).
 
     Args:
-        trainer: the run.
-        name: file name without its ending; the key in Weights & Biases is ``media/<name>``.
-        figure: what to write.
+        start: (N, D).
+        end: (N, D).
+        share: of the way, in [0, 1].
 
     Returns:
-        The path of the PNG.
+        (N, D); on the straight line where the two point in the same or in opposite directions.
     """
-    path = Path(trainer.default_root_dir) / "media" / f"{name}.png"
-    save_png(figure, path)
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            step = _batches_seen(trainer) if trainer.state.fn == TrainerFn.FITTING else None
-            logger.log_image(f"media/{name}", [str(path)], step=step)
-    return path
+    angle = torch.cosine_similarity(start, end, dim=1).clamp(-1, 1).acos().unsqueeze(1)
+    sine = angle.sin()
+    round_way = (((1 - share) * angle).sin() * start + (share * angle).sin() * end) / sine
+    return torch.where(sine > 1e-3, round_way, (1 - share) * start + share * end)
 
 
-@contextmanager
-def _undisturbed(model: LightningModule) -> Iterator[None]:
-    """Eval mode, no gradients, and a fixed seed inside; everything as it was outside.
-
-    Inference mode is left, because a model whose sampler follows gradients could not work in it.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    on_cuda = model.device.type == "cuda"
-    with (
-        isolate_rng(include_cuda=False),
-        torch.random.fork_rng([model.device] if on_cuda else []),
-        torch.inference_mode(False),
-        torch.no_grad(),
-    ):
-        torch.default_generator.manual_seed(SEED)
-        if on_cuda:
-            torch.cuda.manual_seed(SEED)
-        model.eval()
-        try:
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
-
-
-def _batches_seen(trainer: Trainer) -> int:
-    """Training batches so far; ``global_step`` would count each optimizer."""
-    return trainer.fit_loop.epoch_loop.total_batch_idx + 1
-
-
-def _columns(n: int) -> int:
+def columns_of(n: int) -> int:
     """Columns of the grid of n images that is square, or a little wider than high."""
     return next(columns for columns in range(1, n + 1) if columns * columns >= n)

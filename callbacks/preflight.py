@@ -23,23 +23,6 @@ _MOST_BATCHES = 50  # that are timed
 _SECONDS = 2.0  # after which no more are
 
 
-class CheckingTrainer(Trainer):
-    """Trainer with the subcommand `check`."""
-
-    def check(
-        self, model: LightningModule, datamodule: LightningDataModule | None = None, ckpt_path: str | None = None
-    ) -> None:
-        """Check the settings and run a batch of training, validation and test, without keeping anything.
-
-        Args:
-            model: the model to train.
-            datamodule: its data.
-            ckpt_path: the checkpoint that the run would go on from.
-        """
-        preflight = next(callback for callback in vars(self)["callbacks"] if isinstance(callback, Preflight))
-        preflight.run(self, model, datamodule)
-
-
 class Preflight(Callback):
     """Runs a batch of each stage, times some more of training, and notes what there is to know.
 

@@ -2,6 +2,8 @@
 
 A technique takes part in a picture by having the method, and needs no base class or registration. All of these are
 called on the model in eval mode, without gradients, with images as float32 (B, C, H, W) in [0, 1] on its device.
+
+At the end there is what a callback may know of the data.
 """
 
 from typing import Protocol, runtime_checkable
@@ -44,17 +46,45 @@ class Corrupting(Protocol):
 
 @runtime_checkable
 class Generative(Protocol):
-    """A model that makes new images."""
+    """A model that makes new examples."""
 
-    def sample(self, n: int) -> Tensor:
-        """Returns new images, drawn with the global random number generator of the model's device.
+    def sample(self, n: int, label: int | None = None) -> Tensor:
+        """Returns new examples, drawn with the global random number generator of the model's device.
 
         Args:
             n: how many.
+            label: the class that all shall have, of a model that is conditional on the class.
 
         Returns:
-            float32 (n, C, H, W) in [0, 1].
+            float32 (n, C, H, W) in [0, 1], or points (n, D).
+
+        Raises:
+            ValueError: if a label is given and there are no classes, or it is none of them.
         """
+        ...
+
+
+@runtime_checkable
+class Conditional(Protocol):
+    """A generative model that may be told the class."""
+
+    conditional: bool
+
+    def labels_of(self, n: int, label: int | None) -> Tensor | None:
+        """Returns the classes that ``Generative.sample`` draws, in its order, int64 (n,); None without classes."""
+        ...
+
+
+@runtime_checkable
+class LatentGenerative(Protocol):
+    """A model that makes new examples of codes from a Gaussian prior."""
+
+    def prior(self, n: int) -> Tensor:
+        """Returns codes, float32 (n, D), drawn with the global random number generator of the model's device."""
+        ...
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Returns the example of each code, float32 (B, C, H, W) in [0, 1], or points (B, D)."""
         ...
 
 
@@ -88,3 +118,15 @@ class Decoding(Protocol):
             float32 (B, C, H, W) in [0, 1].
         """
         ...
+
+
+@runtime_checkable
+class KnownModes(Protocol):
+    """Data from a mixture of isotropic Gaussians."""
+
+    @property
+    def modes(self) -> Tensor:
+        """Centres of the modes, float32 (K, D)."""
+        ...
+
+    mode_std: float

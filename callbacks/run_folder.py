@@ -118,6 +118,12 @@ class RunFolder:
             ) from None
 
 
+def default_experiment(model: str, data: str) -> str:
+    """Name the experiment of a technique on data, such as `sparse_autoencoder-mnist`, from their dotted class paths."""
+    technique = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", model.rpartition(".")[2])
+    return f"{technique}-{data.rpartition('.')[2]}".lower()
+
+
 def _checked(key: str, name: str) -> str:
     if not _NAME.fullmatch(name) or ".." in name:
         raise ValueError(f"{key} is {name!r}: use letters, digits, '.', '_' and '-', beginning with a letter or digit")

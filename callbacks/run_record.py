@@ -48,15 +48,15 @@ class RunRecord(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the configuration, and note the versions, the code and the data, just before anything is trained."""
-        self._begin(trainer, "fit")
+        self.begin(trainer, "fit")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the versions and the code of a `test`."""
-        self._begin(trainer, "test")
+        self.begin(trainer, "test")
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the versions and the code of a `predict`."""
-        self._begin(trainer, "predict")
+        self.begin(trainer, "predict")
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Drop the rows of metrics.csv that this run is about to write again."""
@@ -67,7 +67,7 @@ class RunRecord(Callback):
         if trainer.state.fn == TrainerFn.FITTING:
             self._continue_metrics(trainer)
         else:
-            self._begin(trainer, "validate")
+            self.begin(trainer, "validate")
 
     def state_dict(self) -> dict[str, Any]:
         """The settings that a continued run must share, and how far metrics.csv had come."""
@@ -85,7 +85,13 @@ class RunRecord(Callback):
                 self._metrics.continue_from(self._rows)
 
     @rank_zero_only
-    def _begin(self, trainer: Trainer, stage: str) -> None:
+    def begin(self, trainer: Trainer, stage: str) -> None:
+        """Note a launch, in the process of rank zero.
+
+        Args:
+            trainer: that runs it.
+            stage: the command.
+        """
         self._run.path.mkdir(parents=True, exist_ok=True)
         if stage == "fit":
             write_text(self._run.config, yaml.safe_dump(self._config, sort_keys=False))

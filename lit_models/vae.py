@@ -133,9 +133,19 @@ class VAE(SingleLossTechnique):
         """Reconstruct images from the posterior mean, in [0, 1]."""
         return self(image).float()  # type: ignore[no-any-return]
 
-    def sample(self, n: int) -> Tensor:
-        """Expected images of n codes from the prior, (n, C, H, W) in [0, 1]."""
-        return self.decode(torch.randn(n, self.latent_dim, device=self.device)).float()
+    def prior(self, n: int) -> Tensor:
+        """Codes from the prior N(0, 1), (n, D)."""
+        return torch.randn(n, self.latent_dim, device=self.device)
+
+    def sample(self, n: int, label: int | None = None) -> Tensor:
+        """Expected images of n codes from the prior, (n, C, H, W) in [0, 1].
+
+        Raises:
+            ValueError: if a label is given.
+        """
+        if label is not None:
+            raise ValueError(f"label is {label}: {type(self).__name__} knows no classes, leave it out")
+        return self.decode(self.prior(n)).float()
 
     def kl_weight(self) -> Tensor | float:
         """Weight of the KL: beta, approached linearly over the first `kl_warmup` training batches."""

@@ -1,78 +1,18 @@
 import copy
 import random
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from drawn import IMAGES, Full, Plain, loader, names, pixels, trainer_in
 from lightning.pytorch.loggers import WandbLogger
-from matplotlib.image import imread
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from callbacks.drawing import image_grid
 from callbacks.pictures import Pictures
 from datamodules.batch import ImageBatch, UnlabelledImageBatch
-
-IMAGES = torch.rand(48, 1, 8, 8, generator=torch.Generator().manual_seed(1)).mul(255).round() / 255
-
-
-def labelled(rows: Iterable[int]) -> ImageBatch:
-    index = torch.tensor(list(rows))
-    return ImageBatch(IMAGES[index], index % 3, index)
-
-
-def loader(rows: range = range(48), **kwargs: Any) -> DataLoader[int]:
-    return DataLoader(rows, batch_size=16, collate_fn=labelled, **kwargs)  # type: ignore[arg-type]
-
-
-class Plain(LightningModule):
-    """An autoencoder that callbacks can do nothing with; dropout makes its training depend on the random state."""
-
-    def __init__(self, dim: int = 4) -> None:
-        super().__init__()
-        self.encoder = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Dropout(0.2), nn.Linear(64, dim))
-        self.decoder = nn.Sequential(nn.Linear(dim, 64), nn.Sigmoid(), nn.Unflatten(1, (1, 8, 8)))
-        self.modes: list[bool] = []
-
-    def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor:
-        return (self.decoder(self.encoder(batch.image)) - batch.image).square().mean()
-
-    def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
-        self.log("val/total", self.training_step(batch, batch_idx))
-
-    def test_step(self, batch: ImageBatch, batch_idx: int) -> None:
-        pass
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), 1e-2)
-
-
-class Full(Plain):
-    """Offers everything."""
-
-    def note(self) -> None:
-        assert not torch.is_grad_enabled()
-        self.modes.append(self.training)
-
-    def embed(self, image: Tensor) -> Tensor:
-        self.note()
-        return self.encoder(image)
-
-    def decode(self, z: Tensor) -> Tensor:
-        self.note()
-        return self.decoder(z)
-
-    def reconstruct(self, image: Tensor) -> Tensor:
-        return self.decode(self.embed(image))
-
-    def sample(self, n: int) -> Tensor:
-        random.random()
-        np.random.rand()
-        return self.decode(torch.randn(n, 4))
 
 
 class Denoiser(Plain):
@@ -83,39 +23,17 @@ class Denoiser(Plain):
         return 1 - image
 
 
-def trainer_in(folder: Path, pictures: Pictures | None, **kwargs: Any) -> Trainer:
-    settings: dict[str, Any] = {
-        "max_epochs": 2,
-        "logger": False,
-        "callbacks": [] if pictures is None else [pictures],
-        "default_root_dir": folder,
-        "accelerator": "cpu",
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        **kwargs,
-    }
-    return Trainer(**settings)
-
-
-def names(pictures: Pictures) -> list[str]:
-    return [path.name for path in pictures.paths]
-
-
-def pixels(path: Path) -> Tensor:
-    return (torch.tensor(imread(path))[..., :3] * 255).round().to(torch.uint8)
-
-
 def test_draws_what_the_model_allows_and_tells_where(tmp_path: Path) -> None:
     pictures = Pictures(n_samples=9)
     trainer = trainer_in(tmp_path, pictures)
     model = Full()
     trainer.fit(model, loader(), loader())
     all_four = ["reconstructions.png", "samples.png", "traversal.png", "latents.png"]
-    assert names(pictures) == all_four
+    drawn = [*all_four[:2], "samples.gif", *all_four[2:]]
+    assert names(pictures) == drawn
     trainer.test(model, loader(), verbose=False)
-    assert names(pictures) == all_four + [f"test_{name}" for name in all_four]
-    assert sorted(pictures.paths) == sorted((tmp_path / "media").iterdir())
+    assert names(pictures) == drawn + [f"test_{name}" for name in all_four]
+    assert sorted(pictures.paths) == sorted((tmp_path / "media").glob("*.*"))
     assert pixels(tmp_path / "media" / "samples.png").shape == image_grid(torch.zeros(9, 1, 8, 8), 3).shape
     assert set(model.modes) == {False}
 
@@ -130,7 +48,7 @@ def test_a_model_without_the_methods_gets_no_pictures(tmp_path: Path) -> None:
 def test_draws_in_a_fast_development_run(tmp_path: Path) -> None:
     pictures = Pictures()
     trainer_in(tmp_path, pictures, fast_dev_run=True).fit(Full(), loader(), loader())
-    assert len(pictures.paths) == 4
+    assert len(pictures.paths) == 5
 
 
 def test_panel_shows_the_first_validation_images_and_the_trained_models_output(tmp_path: Path) -> None:
@@ -348,6 +266,8 @@ def test_pictures_go_to_weights_and_biases(tmp_path: Path, monkeypatch: pytest.M
     wandb.finish()
     sent = {path.name.split("_")[0]: path for path in folder.iterdir()}
     assert set(sent) == {"reconstructions", "samples", "traversal", "latents"}
+    (over_time,) = (folder.parents[1] / "videos" / "media").iterdir()
+    assert over_time.read_bytes() == (tmp_path / "media" / "samples.gif").read_bytes()
     assert sent["samples"].read_bytes() == (tmp_path / "media" / "samples.png").read_bytes()
 
 

@@ -1,0 +1,41 @@
+"""The callbacks that every run has, without being asked for."""
+
+from typing import Any
+
+from lightning.pytorch import Callback
+
+from callbacks.checkpoint import Checkpoint
+from callbacks.divergence import DivergenceGuard
+from callbacks.first_batch import FirstBatch
+from callbacks.learning_curves import LearningCurves
+from callbacks.monitors import Monitors
+from callbacks.resumption import Resumption
+from callbacks.rng_state import RNGState
+from callbacks.run_folder import RunFolder
+from callbacks.run_record import RunRecord
+from callbacks.termination import Termination
+from callbacks.throughput import Throughput
+
+
+def callbacks_of_every_run(
+    run: RunFolder, config: dict[str, Any], command: list[str], checkpoint: Checkpoint
+) -> list[Callback]:
+    """Make the callbacks that every run has.
+
+    Args:
+        run: the run's folder.
+        config: the resolved configuration; plain values only.
+        command: what was typed.
+        checkpoint: that saves the run.
+    """
+    return [
+        RunRecord(run, config, command),
+        RNGState(),
+        Resumption(),
+        DivergenceGuard(),
+        Termination(checkpoint),
+        LearningCurves(),
+        FirstBatch(),
+        Monitors(),
+        Throughput(),
+    ]
