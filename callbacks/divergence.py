@@ -50,7 +50,8 @@ class DivergenceGuard(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Send the loss on its way, and look at those that have arrived."""
-        self._newest = _Step(_losses(outputs), batch, trainer.current_epoch, batch_idx)
+        clip = "trainer.gradient_clip_val" if pl_module.automatic_optimization else "model.init_args.gradient_clip"
+        self._newest = _Step(_losses(outputs), batch, trainer.current_epoch, batch_idx, clip)
         self._in_flight.append(self._newest)
         while self._in_flight and (self._in_flight[0].has_arrived() or len(self._in_flight) > _IN_FLIGHT):
             self._look_at_oldest()
@@ -91,8 +92,9 @@ class DivergenceGuard(Callback):
 class _Step:
     """The loss of a batch on its way to the host."""
 
-    def __init__(self, losses: Tensor, batch: Any, epoch: int, batch_idx: int) -> None:
+    def __init__(self, losses: Tensor, batch: Any, epoch: int, batch_idx: int, clip: str) -> None:
         self._batch = batch
+        self._clip = clip
         self.place = (epoch, batch_idx)
         self._arrival: Any = None  # CUDA events have no type hints
         self._losses = losses
@@ -126,7 +128,7 @@ class _Step:
         if broken:
             values = ", ".join(f"{count} values of {name}" for name, count in broken.items())
             return f"{happened}, where {values} are not finite: mend the data"
-        return f"{happened}: lower the learning rate or clip the gradients (--trainer.gradient_clip_val)"
+        return f"{happened}: lower the learning rate or clip the gradients (--{self._clip})"
 
 
 def _losses(outputs: Any) -> Tensor:

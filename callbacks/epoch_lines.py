@@ -20,7 +20,8 @@ class EpochLines(Callback):
     its last. Without validation there is a line for a training epoch.
 
     Args:
-        metrics: names of metrics to print besides those that end in ``/total``, for example ``val/accuracy``.
+        metrics: names of metrics to print besides those that end in ``/total`` and those that callbacks monitor, for
+            example ``val/accuracy``.
     """
 
     def __init__(self, metrics: Sequence[str] = ()) -> None:
@@ -74,15 +75,16 @@ class EpochLines(Callback):
     def _line(self, trainer: Trainer, epoch: int) -> str:
         values = trainer.callback_metrics
         self._unseen -= set(values)
-        named = [name for name in self.metrics if name in values]
-        totals = [name for name in values if name.endswith("/total") and name not in named]
+        monitored = [getattr(callback, "monitor", None) for callback in vars(trainer)["callbacks"]]
+        totals = sorted(name for name in values if name.endswith("/total") and name not in self.metrics)
+        shown = [name for name in dict.fromkeys([*totals, *monitored, *self.metrics]) if name in values]
         step = trainer.fit_loop.epoch_loop.total_batch_idx + 1
         speed = values.get("speed/samples_per_s")
         return "  ".join(
             [
                 f"epoch {epoch}/{trainer.max_epochs}" if (trainer.max_epochs or -1) > 0 else f"epoch {epoch}",
                 f"step {step}",
-                *(f"{name} {float(values[name]):.4g}" for name in sorted(totals) + named),
+                *(f"{name} {float(values[name]):.4g}" for name in shown),
                 *([] if speed is None else [f"{float(speed):.0f} samples/s"]),
                 f"{time.monotonic() - self._began:.1f} s",
             ]

@@ -121,6 +121,16 @@ class Decoding(Protocol):
 
 
 @runtime_checkable
+class Compared(Protocol):
+    """A model whose metrics mean nothing without what they were measured with."""
+
+    @property
+    def measured_with(self) -> dict[str, str]:
+        """Name to description, of what stands beside the metrics."""
+        ...
+
+
+@runtime_checkable
 class KnownModes(Protocol):
     """Data from a mixture of isotropic Gaussians."""
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from lightning.pytorch import Trainer
 
+from callbacks.protocols import Compared
 from callbacks.run_folder import RunFolder
 from callbacks.run_record import write_text
 
@@ -20,10 +21,14 @@ def write_results(run: RunFolder, trainer: Trainer, results: Sequence[Mapping[st
     if not trainer.is_global_zero:
         return
     assert trainer.state.fn is not None
-    metrics = {name: value for part in results for name, value in sorted(part.items())}
-    write_text(run.path / f"{trainer.state.fn.value}.json", json.dumps(metrics, indent=2) + "\n")
+    stage = trainer.state.fn.value
+    metrics: dict[str, float | str] = {name: value for part in results for name, value in sorted(part.items())}
+    if isinstance(trainer.lightning_module, Compared):
+        prefix = "val" if stage == "validate" else stage
+        metrics |= {f"{prefix}/{name}": text for name, text in trainer.lightning_module.measured_with.items()}
+    write_text(run.path / f"{stage}.json", json.dumps(metrics, indent=2) + "\n")
     for name, value in metrics.items():
-        print(f"{name:32} {value:.6g}")
+        print(f"{name:32} {value if isinstance(value, str) else format(value, '.6g')}")
 
 
 def print_written(run: RunFolder, trainer: Trainer) -> None:

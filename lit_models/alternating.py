@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from lightning.pytorch import Callback
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
@@ -53,18 +54,27 @@ class AlternatingTechnique(Technique):
         self._players = players
         self._schedulers: dict[str, LRScheduler] = {}
 
-    def setup(self, stage: str) -> None:
-        """Look at the Trainer for what taking turns needs of it.
+    def configure_callbacks(self) -> list[Callback]:
+        """Add none: this is the first hook in which the Trainer is known, and looks for what it cannot do here.
 
         Raises:
-            ValueError: if gradients would be scaled.
+            ValueError: naming the setting, and the one to take instead.
         """
-        if self.trainer.precision == "16-mixed":
+        trainer = self.trainer
+        if trainer.gradient_clip_val:
+            clip = trainer.gradient_clip_val
+            raise ValueError(f"trainer.gradient_clip_val is {clip}: take model.init_args.gradient_clip instead")
+        if trainer.accumulate_grad_batches != 1:
+            raise ValueError(
+                f"trainer.accumulate_grad_batches is {trainer.accumulate_grad_batches}: take a larger "
+                "data.init_args.batch_size, and model.init_args.accumulate if it needs too much memory"
+            )
+        if trainer.precision == "16-mixed":
             raise ValueError(
                 "trainer.precision is '16-mixed': it scales gradients that are clipped here, take bf16-mixed"
             )
-        if isinstance(self.trainer.strategy, DDPStrategy):
-            self.trainer.strategy._ddp_kwargs["find_unused_parameters"] = True  # those of the players that wait
+        if isinstance(trainer.strategy, DDPStrategy):
+            trainer.strategy._ddp_kwargs["find_unused_parameters"] = True  # those of the players that wait
 
     def configure_optimizers(self) -> Any:
         """Build an optimizer, and a scheduler where asked for, for each player."""

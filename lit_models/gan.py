@@ -154,6 +154,11 @@ class GAN(AlternatingTechnique):
         example: Tensor = self.average(z, label)
         return example
 
+    @property
+    def measured_with(self) -> dict[str, str]:
+        """The features in which the metrics compare samples and data."""
+        return {"features": self.quality.description}
+
     def prior(self, n: int) -> Tensor:
         """Draw n latent codes, (n, latent_dim)."""
         return torch.randn(n, self.latent_dim, device=self.device)
@@ -240,7 +245,6 @@ class GAN(AlternatingTechnique):
 
     def setup(self, stage: str) -> None:
         """Look whether the modes of the data are known."""
-        super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, Mixture):
             self.quality.coverage = ModeCoverage(data.modes, data.mode_std)
