@@ -14,11 +14,11 @@ _PATIENCE = 3  # validations, the first of which see a model that has hardly beg
 
 _SATURATED_MEND = (
     "the generator learns next to nothing: lower model.init_args.discriminator_optimizer.init_args.lr or "
-    "model.init_args.discriminator_steps, raise model.init_args.r1_weight, or choose another model.init_args.loss"
+    "model.init_args.discriminator_steps, raise model.init_args.r1, or choose another model.init_args.loss"
 )
 _COLLAPSED_MEND = (
     "the samples are much alike: lower model.init_args.discriminator_optimizer.init_args.lr, raise "
-    "model.init_args.r1_weight, or choose another model.init_args.loss"
+    "model.init_args.r1, or choose another model.init_args.loss"
 )
 
 

@@ -66,7 +66,7 @@ def sure(batch: int) -> dict[str, float]:
 def test_a_saturated_discriminator_is_named_once_with_its_numbers_and_the_mend(tmp_path: Path) -> None:
     (text,), _ = warnings_of(Logging(sure), tmp_path, 6)
     assert "on the last 20 logged batches train/d_x was above 0.990 and train/d_gz below 0.010" in text
-    for key in ("discriminator_optimizer.init_args.lr", "discriminator_steps", "r1_weight", "loss"):
+    for key in ("discriminator_optimizer.init_args.lr", "discriminator_steps", "r1", "loss"):
         assert f"model.init_args.{key}" in text
 
 
@@ -109,7 +109,7 @@ def test_lost_diversity_is_named_once_from_the_third_validation_on(
     assert warnings_of(Logging(val=[*sanity, bad, bad]), tmp_path, 2)[0] == []
     (text,), _ = warnings_of(Logging(val=[*sanity, *5 * [bad]]), tmp_path, 5)
     assert words in text
-    assert "model.init_args.r1_weight" in text
+    assert "model.init_args.r1" in text
     good = {"val/diversity": 0.9, "val/recall": 0.6}
     assert warnings_of(Logging(val=[*sanity, bad, bad, good, good]), tmp_path, 4)[0] == []
 
