@@ -122,6 +122,12 @@ class Run:
             ]
         return [row for row in rows if any(value for name, value in row.items() if name not in ("step", "epoch"))]
 
+    @property
+    def losses(self) -> dict[str, list[float]]:
+        """The logged training losses by their names: one `train/total`, or one of each player that takes turns."""
+        names = [name for name in self.history[0] if name == "train/total" or name.endswith("_loss")]
+        return {name: [float(row[name]) for row in self.history if row[name]] for name in names}
+
 
 def settings(config: str, workers: int = 0, accumulate: int = 1, one_cycle: bool = False) -> list[str]:
     """The flags of a short run that makes a checkpoint every few batches.

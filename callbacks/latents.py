@@ -20,9 +20,9 @@ class LatentWriter(BasePredictionWriter):
     """Writes the predictions of all processes to ``latents.npz`` in the run's folder.
 
     It takes predictions that are dictionaries of tensors with the keys ``latent`` (B, D), ``index`` (B,), the position
-    of each example in the data, and ``label`` (B,) where classes are known. The file has the same keys, with one row
-    for each example, sorted by ``index``: ``numpy.load("latents.npz")["latent"]`` is (N, D). Predictions of any other
-    kind are left alone.
+    of each example in the data, ``label`` (B,) where classes are known, and what else a model has to tell of each
+    example. The file has the same keys, with one row for each, sorted by ``index``:
+    ``numpy.load("latents.npz")["latent"]`` is (N, D). Predictions of any other kind are left alone.
 
     Attributes:
         paths: the file, once it is written, in the process of rank zero.

@@ -9,8 +9,9 @@ _HINTS = logging.getLogger("lightning.pytorch.utilities.rank_zero")
 
 
 def leave_out_noise() -> None:
-    """Leave out an advertisement and a deprecation that is the libraries' own affair."""
+    """Leave out an advertisement, a deprecation and a suspicion that are the libraries' own affair."""
     _HINTS.addFilter(_is_no_advertisement)
+    warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")  # a moving average is
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.* is deprecated")
 
 

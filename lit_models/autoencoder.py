@@ -11,9 +11,9 @@ from lit_models.base import (
     Images,
     OptimizerFactory,
     SchedulerFactory,
-    Technique,
     TrainingImages,
 )
+from lit_models.single_loss import SingleLossTechnique
 from metrics import PCAReconstruction
 from networks import ImageShape, MLPDecoder, MLPEncoder
 from objectives import binary_cross_entropy, squared_error
@@ -26,7 +26,7 @@ class AutoencoderTerms(NamedTuple):
     reconstruction: Tensor
 
 
-class Autoencoder(Technique):
+class Autoencoder(SingleLossTechnique):
     """Encoder, bottleneck, decoder, trained to copy its input.
 
     Source: Hinton and Salakhutdinov, "Reducing the Dimensionality of Data with Neural Networks" (2006).
@@ -38,9 +38,9 @@ class Autoencoder(Technique):
         decoder: makes the decoder from the code's width and the image shape; `MLPDecoder` if not given.
         reconstruction: ``mse``, squared error with the decoder's output as it is, or ``bce``,
             Bernoulli cross-entropy with the output as log-odds. Both are summed over an image.
-        optimizer: see `Technique`.
-        scheduler: see `Technique`.
-        scheduler_interval: see `Technique`.
+        optimizer: see `SingleLossTechnique`.
+        scheduler: see `SingleLossTechnique`.
+        scheduler_interval: see `SingleLossTechnique`.
     """
 
     def __init__(

@@ -10,10 +10,9 @@ from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from lit_models.schedules import WarmupCosine
 from metrics import ExampleMean
 from networks import FreshNoise, ImageShape, KeyedNoise, Noise
 
@@ -50,14 +49,9 @@ class TrainingImages(Protocol):
 
 
 class Technique(LightningModule):
-    """Builds the optimizer, logs the named terms of a loss, counts training batches.
+    """Logs the named terms of losses, counts training batches, and keeps checkpoints free of code.
 
-    A technique implements `loss(batch)`, which returns a NamedTuple whose first field is `total`.
-
-    Args:
-        optimizer: makes the optimizer from the parameters; Adam with its own defaults if not given.
-        scheduler: makes a learning-rate scheduler from the optimizer.
-        scheduler_interval: whether the scheduler steps after every `epoch` or every `step`.
+    Those with one loss derive from `SingleLossTechnique`, those whose networks take turns from `AlternatingTechnique`.
     """
 
     batch_step: Tensor
@@ -70,24 +64,14 @@ class Technique(LightningModule):
         module._given = {name for name, value in bound.arguments.items() if value is not None} - {"self"}
         return module
 
-    def __init__(
-        self,
-        optimizer: OptimizerFactory | None = None,
-        scheduler: SchedulerFactory | None = None,
-        scheduler_interval: Literal["epoch", "step"] = "epoch",
-    ) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        if scheduler_interval not in ("epoch", "step"):
-            raise ValueError(f"scheduler_interval is {scheduler_interval!r}: choose epoch or step")
         with warnings.catch_warnings():
             # modules among the arguments: `on_save_checkpoint` leaves them out
             warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`")
             self.save_hyperparameters(logger=False)
-        self._make_optimizer = optimizer or Adam
-        self._make_scheduler = scheduler
-        self._scheduler_interval = scheduler_interval
         self._means = nn.ModuleDict()
-        # training batches seen; Lightning's global_step counts the steps of every optimizer instead
+        # training batches seen; Lightning's global_step counts the steps of optimizers instead
         self.register_buffer("batch_step", torch.zeros((), dtype=torch.int64))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -98,29 +82,12 @@ class Technique(LightningModule):
             super().__setattr__(name, value)
 
     @abstractmethod
-    def loss(self, batch: Any) -> Any:
-        """Named terms of the loss of one batch, `total` first; each a scalar, a mean over the batch."""
-        raise NotImplementedError
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        """Take a step on a batch, log its terms, and count it in `batch_step`."""
 
     def noise(self, batch: Images) -> Noise:
         """Fresh random numbers in training; in evaluation the same ones for an example every time."""
         return FreshNoise(batch.index) if self.training else KeyedNoise(batch.index)
-
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Log the terms of the loss, count the batch, and return the total."""
-        terms = self.loss(batch)
-        self.log_terms("train", terms, batch)
-        self.batch_step += 1
-        total: Tensor = terms.total
-        return total
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Log the terms of the loss as means over the validation part."""
-        self.log_terms("val", self.loss(batch), batch)
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Log the terms of the loss as means over the test part."""
-        self.log_terms("test", self.loss(batch), batch)
 
     def log_terms(self, stage: Literal["train", "val", "test"], terms: NamedTuple, batch: Any) -> None:
         """Log each term as `<stage>/<name>`.
@@ -131,8 +98,13 @@ class Technique(LightningModule):
         names = {f"{stage}/{name}": value for name, value in terms._asdict().items()}
         if stage != "train":
             self.log_means(names, batch)
-        elif self.trainer._logger_connector.should_update_logs:
+        elif self.logs_now:
             self.log_dict(names, on_step=True, on_epoch=False, prog_bar=True, sync_dist=True)
+
+    @property
+    def logs_now(self) -> bool:
+        """Whether this training batch is one of those that the loggers write."""
+        return self.trainer._logger_connector.should_update_logs
 
     def log_means(self, means: dict[str, Tensor], batch: Any) -> None:
         """Log means over a batch as means over the whole part, each example counting once.
@@ -147,21 +119,6 @@ class Technique(LightningModule):
             assert isinstance(mean, ExampleMean)
             mean.update(value, len(batch[0]))
             self.log(name, mean, on_step=False, on_epoch=True, metric_attribute=f"_means.{key}")
-
-    def configure_optimizers(self) -> Any:
-        """Build the optimizer and the scheduler from their factories."""
-        optimizer = self._make_optimizer(self.parameters())
-        if self._make_scheduler is None:
-            return optimizer
-        scheduler = self._make_scheduler(optimizer)
-        if isinstance(scheduler, WarmupCosine):
-            if self._scheduler_interval != "step":
-                raise ValueError("scheduler_interval is 'epoch': WarmupCosine counts steps, set it to step")
-            scheduler.start(self.trainer.estimated_stepping_batches)
-        schedule: dict[str, Any] = {"scheduler": scheduler, "interval": self._scheduler_interval}
-        if isinstance(scheduler, ReduceLROnPlateau):
-            schedule["monitor"] = "val/total"
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep only plain values among the hyper-parameters, so that a checkpoint holds data and no code.

@@ -24,9 +24,9 @@ class DenoisingAutoencoder(Autoencoder):
         encoder: see `Autoencoder`.
         decoder: see `Autoencoder`.
         reconstruction: see `Autoencoder`.
-        optimizer: see `Technique`.
-        scheduler: see `Technique`.
-        scheduler_interval: see `Technique`.
+        optimizer: see `SingleLossTechnique`.
+        scheduler: see `SingleLossTechnique`.
+        scheduler_interval: see `SingleLossTechnique`.
     """
 
     def __init__(

@@ -24,9 +24,9 @@ class IWAE(VAE):
         decoder: see `VAE`.
         likelihood: see `VAE`.
         nll_samples: see `VAE`.
-        optimizer: see `Technique`.
-        scheduler: see `Technique`.
-        scheduler_interval: see `Technique`.
+        optimizer: see `SingleLossTechnique`.
+        scheduler: see `SingleLossTechnique`.
+        scheduler_interval: see `SingleLossTechnique`.
     """
 
     def __init__(

@@ -35,9 +35,9 @@ class SparseAutoencoder(Autoencoder):
         encoder: see `Autoencoder`; a sigmoid follows it.
         decoder: see `Autoencoder`.
         reconstruction: see `Autoencoder`.
-        optimizer: see `Technique`.
-        scheduler: see `Technique`.
-        scheduler_interval: see `Technique`.
+        optimizer: see `SingleLossTechnique`.
+        scheduler: see `SingleLossTechnique`.
+        scheduler_interval: see `SingleLossTechnique`.
     """
 
     def __init__(

@@ -12,9 +12,9 @@ from lit_models.base import (
     Images,
     OptimizerFactory,
     SchedulerFactory,
-    Technique,
     TrainingImages,
 )
+from lit_models.single_loss import SingleLossTechnique
 from metrics import ActiveUnits
 from networks import Bernoulli, ImageShape, KeyedNoise, Likelihood, MLPDecoder, MLPEncoder, Noise
 from objectives import free_bits, gaussian_kl, importance_weighted_bound, log_normal
@@ -31,7 +31,7 @@ class VAETerms(NamedTuple):
     kl: Tensor
 
 
-class VAE(Technique):
+class VAE(SingleLossTechnique):
     """Latent-variable model p(x | z) p(z) with an amortised Gaussian posterior q(z | x).
 
     The loss is -ELBO = E_q[-log p(x | z)] + KL(q(z | x) || p(z)), summed over pixels and latents
@@ -52,9 +52,9 @@ class VAE(Technique):
         kl_warmup: training batches over which the KL's weight grows linearly from 0 to beta.
         free_bits: nats of KL in each latent dimension, as a mean over a process's batch, that cost nothing.
         nll_samples: importance samples for `test/nll`; 0 leaves it out.
-        optimizer: see `Technique`.
-        scheduler: see `Technique`.
-        scheduler_interval: see `Technique`.
+        optimizer: see `SingleLossTechnique`.
+        scheduler: see `SingleLossTechnique`.
+        scheduler_interval: see `SingleLossTechnique`.
     """
 
     def __init__(

@@ -1,31 +1,51 @@
 """Networks: plain modules that know tensors and sizes, and nothing of Lightning."""
 
 from networks.activations import Activation, activation_class
+from networks.adversarial_mlp import MLPDiscriminator, MLPGenerator
 from networks.batch_norm import CPUSyncBatchNorm
+from networks.classifiers import ConvClassifier
 from networks.convolutional import ConvDecoder, ConvEncoder
 from networks.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
+from networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from networks.differentiable_augmentation import DifferentiableAugmentation
+from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures, RawFeatures
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
 from networks.mlp import MLPDecoder, MLPEncoder
+from networks.moving_average import MovingAverage
 from networks.noise import FreshNoise, KeyedNoise, Noise
+from networks.residual_gan import ResidualDiscriminator, ResidualGenerator
 from networks.shapes import ImageShape
 
 __all__ = [
     "Activation",
     "Bernoulli",
     "CPUSyncBatchNorm",
+    "ConvClassifier",
     "ConvDecoder",
     "ConvEncoder",
     "Corruption",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "DifferentiableAugmentation",
+    "DigitFeatures",
+    "FeatureExtractor",
     "FreshNoise",
     "Gaussian",
     "GaussianCorruption",
     "ImageShape",
+    "InceptionFeatures",
     "KeyedNoise",
     "Likelihood",
     "MLPDecoder",
+    "MLPDiscriminator",
     "MLPEncoder",
+    "MLPGenerator",
     "MaskingCorruption",
+    "MovingAverage",
     "Noise",
+    "RawFeatures",
+    "ResidualDiscriminator",
+    "ResidualGenerator",
     "SaltAndPepperCorruption",
     "activation_class",
 ]

@@ -26,8 +26,8 @@ class MLPEncoder(nn.Sequential):
         hidden: Sequence[int] = (512, 256),
         activation: Activation = "relu",
     ) -> None:
-        widths = [image_shape.numel, *_checked(hidden)]
-        super().__init__(nn.Flatten(), *_hidden_layers(widths, activation), nn.Linear(widths[-1], out_features))
+        widths = [image_shape.numel, *checked_widths(hidden)]
+        super().__init__(nn.Flatten(), *hidden_layers(widths, activation), nn.Linear(widths[-1], out_features))
         _initialise(self, activation)
 
 
@@ -48,16 +48,17 @@ class MLPDecoder(nn.Sequential):
         hidden: Sequence[int] = (256, 512),
         activation: Activation = "relu",
     ) -> None:
-        widths = [in_features, *_checked(hidden)]
+        widths = [in_features, *checked_widths(hidden)]
         super().__init__(
-            *_hidden_layers(widths, activation),
+            *hidden_layers(widths, activation),
             nn.Linear(widths[-1], image_shape.numel),
             nn.Unflatten(1, tuple(image_shape)),
         )
         _initialise(self, activation)
 
 
-def _hidden_layers(widths: list[int], activation: Activation) -> list[nn.Module]:
+def hidden_layers(widths: Sequence[int], activation: Activation) -> list[nn.Module]:
+    """A linear layer and an activation between each two widths."""
     make_activation = activation_class(activation)
     return [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), make_activation())]
 
@@ -75,7 +76,12 @@ def _initialise(network: nn.Module, activation: Activation) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def _checked(hidden: Sequence[int]) -> list[int]:
+def checked_widths(hidden: Sequence[int]) -> list[int]:
+    """The widths of hidden layers.
+
+    Raises:
+        ValueError: if one is below 1.
+    """
     if any(width < 1 for width in hidden):
         raise ValueError(f"hidden is {list(hidden)}: every layer needs at least one unit")
     return list(hidden)

@@ -1,17 +1,25 @@
 """Loss terms: pure functions of tensors, without state and without Lightning."""
 
+from objectives.adversarial import GAMES, AdversarialLoss, Game, gradient_penalty, r1_penalty
+from objectives.classification import cross_entropy
 from objectives.elbo import free_bits, gaussian_kl, importance_weighted_bound, log_normal
 from objectives.kl_sparsity import kl_sparsity
 from objectives.reconstruction import binary_cross_entropy, gaussian_nll, psnr, squared_error
 
 __all__ = [
+    "GAMES",
+    "AdversarialLoss",
+    "Game",
     "binary_cross_entropy",
+    "cross_entropy",
     "free_bits",
     "gaussian_kl",
     "gaussian_nll",
+    "gradient_penalty",
     "importance_weighted_bound",
     "kl_sparsity",
     "log_normal",
     "psnr",
+    "r1_penalty",
     "squared_error",
 ]

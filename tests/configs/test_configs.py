@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from lightning import LightningModule
 
 import cli
+from callbacks.protocols import Embedding, Generative, Reconstructive
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 OVERLAYS = sorted((CONFIGS / "overlay").glob("*.yaml"))
@@ -18,6 +20,7 @@ CONTRACT = {
     "sparse_autoencoder": {"test/mse", "test/mean_activation"},
     "denoising_autoencoder": {"test/mse", "test/psnr", "test/psnr_gain"},
     "vae": {"test/nll", "test/elbo", "test/kl", "test/active_units"},
+    "classifier": {"test/accuracy", "test/total"},
     "iwae": {"test/nll", "test/elbo", "test/kl", "test/active_units"},
 }
 
@@ -26,19 +29,26 @@ def name(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
 
+def pictures_of(model: LightningModule) -> set[str]:
+    """What the model's methods allow to draw, after `fit` and after `test`."""
+    kinds = {"reconstructions": Reconstructive, "samples": Generative, "latents": Embedding}
+    names = {f"{name}.png" for name, kind in kinds.items() if isinstance(model, kind)}
+    return names | {f"test_{name}" for name in names}
+
+
 @pytest.mark.parametrize("config", TECHNIQUES, ids=name)
 def test_config_runs_through_every_stage(config: Path, tmp_path: Path, mnist_root: Path, picture_root: Path) -> None:
     words = ["--config", str(config), "--config", str(CONFIGS / "overlay/debug.yaml"), f"--run.dir={tmp_path}"]
     roots = {"MNIST": mnist_root, "ImageFolder": picture_root}
     if root := roots.get(yaml.safe_load(config.read_text())["data"]["class_path"]):
         words.append(f"--data.init_args.root={root}")
-    run = cli.main(["fit", *words, "--run.id=smoke"]).run
+    fitted = cli.main(["fit", *words, "--run.id=smoke"])
+    run = fitted.run
     for stage in ("validate", "test", "predict"):
         cli.main([stage, f"--run.dir={tmp_path}", "--run.id=smoke"])
     assert CONTRACT.get(config.parent.name, set()) <= json.loads((run.path / "test.json").read_text()).keys()
-    assert {"test_reconstructions.png", "reconstructions.png", "learning_curves.png"} <= {
-        path.name for path in (run.path / "media").iterdir()
-    }
+    drawn = {path.name for path in (run.path / "media").iterdir()}
+    assert {"learning_curves.png"} | pictures_of(fitted.model) <= drawn
     assert (run.path / "latents.npz").exists()
 
 

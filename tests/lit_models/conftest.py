@@ -10,21 +10,18 @@ from sklearn.datasets import load_digits
 from torch.optim import Adam
 
 from datamodules import ImageBatch
-from lit_models import IWAE, VAE, Autoencoder, DenoisingAutoencoder, SparseAutoencoder, Technique
-from networks import MLPDecoder, MLPEncoder
+from lit_models import IWAE, VAE, Autoencoder, Classifier, DenoisingAutoencoder, SparseAutoencoder, Technique
+from networks import ConvClassifier, MLPDecoder, MLPEncoder
 
 SHAPE = (1, 8, 8)
-TINY: dict[str, Any] = {
-    "encoder": partial(MLPEncoder, hidden=(32,)),
-    "decoder": partial(MLPDecoder, hidden=(32,)),
-    "optimizer": partial(Adam, lr=3e-3),
-}
+TINY: dict[str, Any] = {"encoder": partial(MLPEncoder, hidden=(32,)), "decoder": partial(MLPDecoder, hidden=(32,))}
 ARGUMENTS: dict[type[Technique], dict[str, Any]] = {
-    Autoencoder: {"latent_dim": 8},
-    SparseAutoencoder: {"latent_dim": 24},
-    DenoisingAutoencoder: {"latent_dim": 16},
-    VAE: {"latent_dim": 4, "nll_samples": 16},
-    IWAE: {"latent_dim": 4, "nll_samples": 16, "samples": 3},
+    Autoencoder: {**TINY, "latent_dim": 8},
+    SparseAutoencoder: {**TINY, "latent_dim": 24},
+    DenoisingAutoencoder: {**TINY, "latent_dim": 16},
+    VAE: {**TINY, "latent_dim": 4, "nll_samples": 16},
+    IWAE: {**TINY, "latent_dim": 4, "nll_samples": 16, "samples": 3},
+    Classifier: {"num_classes": 10, "network": partial(ConvClassifier, channels=(8, 16), features=16)},
 }
 
 
@@ -40,7 +37,7 @@ def build() -> Callable[..., Any]:
 
     def make(technique: type[Technique], **kwargs: Any) -> Technique:
         torch.manual_seed(0)
-        return technique(SHAPE, **{**TINY, **ARGUMENTS[technique], **kwargs})  # type: ignore[arg-type]
+        return technique(SHAPE, **{"optimizer": partial(Adam, lr=3e-3), **ARGUMENTS[technique], **kwargs})  # type: ignore[arg-type]
 
     return make
 

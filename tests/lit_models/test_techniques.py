@@ -11,7 +11,7 @@ from torch.optim import SGD
 from callbacks.protocols import Decoding, Embedding, Reconstructive
 from datamodules import Digits, ImageBatch
 from datamodules.batch import UnlabelledImageBatch
-from lit_models import IWAE, VAE, Autoencoder, DenoisingAutoencoder, SparseAutoencoder, Technique
+from lit_models import IWAE, VAE, Autoencoder, Classifier, DenoisingAutoencoder, SparseAutoencoder, Technique
 from networks import ConvDecoder, ConvEncoder
 
 # share of the untrained model's validation loss that is left after three epochs
@@ -21,7 +21,12 @@ LEARNED: dict[type[Technique], float] = {
     DenoisingAutoencoder: 0.5,
     VAE: 0.8,
     IWAE: 0.8,
+    Classifier: 0.5,
 }
+NOISELESS = (Autoencoder, SparseAutoencoder, Classifier)  # draw nothing in training
+SUPERVISED = (Classifier,)
+AUTOENCODERS = [kind for kind in LEARNED if issubclass(kind, Autoencoder)]
+GENERATIVE = [kind for kind in LEARNED if hasattr(kind, "sample")]
 
 
 def test_it_learns(technique: type[Technique], build: Callable[..., Any], make_trainer: Callable[..., Any]) -> None:
@@ -72,7 +77,7 @@ def test_scores_do_not_depend_on_the_batch_size(
 def test_training_noise_is_fresh(technique: type[Technique], attached: Callable[..., Any], batch: ImageBatch) -> None:
     model = attached(technique)
     one, other = model.loss(batch).total, model.loss(batch).total
-    assert torch.equal(one, other) == (technique in (Autoencoder, SparseAutoencoder))
+    assert torch.equal(one, other) == (technique in NOISELESS)
 
 
 def test_one_bf16_step_is_close_to_a_float32_step(
@@ -94,30 +99,21 @@ def test_one_bf16_step_is_close_to_a_float32_step(
 
 
 @pytest.mark.parametrize("likelihood", ["mse", "bce"])
-@pytest.mark.parametrize("kind", [Autoencoder, SparseAutoencoder, DenoisingAutoencoder])
-def test_pictures_and_codes_of_autoencoders(
+@pytest.mark.parametrize("kind", AUTOENCODERS)
+def test_reconstructions_of_autoencoders(
     kind: type[Technique], likelihood: str, build: Callable[..., Any], batch: ImageBatch
 ) -> None:
-    check_pictures_and_codes(build(kind, reconstruction=likelihood), batch)
+    check_reconstructions(build(kind, reconstruction=likelihood), batch)
 
 
-@pytest.mark.parametrize("kind", [VAE, IWAE])
-def test_pictures_and_codes_of_latent_variable_models(
-    kind: type[Technique], build: Callable[..., Any], batch: ImageBatch
-) -> None:
-    model = build(kind)
-    check_pictures_and_codes(model, batch)
-    samples = model.sample(5)
-    assert samples.shape == (5, 1, 8, 8)
-    assert samples.min() >= 0
-    assert samples.max() <= 1
-    assert not torch.equal(samples, model.sample(5))
+@pytest.mark.parametrize("kind", [kind for kind in LEARNED if hasattr(kind, "reconstruct")])
+def test_reconstructions(kind: type[Technique], build: Callable[..., Any], batch: ImageBatch) -> None:
+    check_reconstructions(build(kind), batch)
 
 
-def check_pictures_and_codes(model: Any, batch: ImageBatch) -> None:
+def check_reconstructions(model: Any, batch: ImageBatch) -> None:
     model.eval()
     assert isinstance(model, Reconstructive)
-    assert isinstance(model, Embedding)
     assert isinstance(model, Decoding)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         picture = model.reconstruct(batch.image)
@@ -126,9 +122,29 @@ def check_pictures_and_codes(model: Any, batch: ImageBatch) -> None:
     assert picture.min() >= 0
     assert picture.max() <= 1
     torch.testing.assert_close(model(batch.image), model.decode(model.embed(batch.image)))
+
+
+@pytest.mark.parametrize("kind", GENERATIVE)
+def test_samples(kind: type[Technique], build: Callable[..., Any]) -> None:
+    model = build(kind)
+    samples = model.sample(5)
+    assert samples.shape == (5, 1, 8, 8)
+    assert samples.min() >= 0
+    assert samples.max() <= 1
+    assert not torch.equal(samples, model.sample(5))
+
+
+def test_predictions_are_codes_that_know_their_images(
+    technique: type[Technique], build: Callable[..., Any], batch: ImageBatch
+) -> None:
+    model = build(technique).eval()
+    assert isinstance(model, Embedding)
     prediction = model.predict_step(batch, 0)
-    assert set(prediction) == {"latent", "label", "index"}
+    assert {"latent", "label", "index"} <= set(prediction)
+    assert all(len(values) == len(batch.index) for values in prediction.values())
     assert torch.equal(prediction["index"], batch.index)
+    unlabelled = model.predict_step(UnlabelledImageBatch(batch.image, batch.index), 0)
+    assert set(prediction) - set(unlabelled) == {"label"}
 
 
 def test_codes_for_later_use_are_those_of_the_clean_images(
@@ -138,13 +154,19 @@ def test_codes_for_later_use_are_those_of_the_clean_images(
     torch.testing.assert_close(model.predict_step(batch, 0)["latent"], model.embed(batch.image))
 
 
-def test_an_unlabelled_batch_is_enough(
-    technique: type[Technique], attached: Callable[..., Any], batch: ImageBatch
-) -> None:
-    model = attached(technique).eval()
+@pytest.mark.parametrize("kind", [kind for kind in LEARNED if kind not in SUPERVISED])
+def test_an_unlabelled_batch_is_enough(kind: type[Technique], attached: Callable[..., Any], batch: ImageBatch) -> None:
+    model = attached(kind).eval()
     unlabelled = UnlabelledImageBatch(batch.image, batch.index)
     torch.testing.assert_close(model.loss(unlabelled).total, model.loss(batch).total)
-    assert set(model.predict_step(unlabelled, 0)) == {"latent", "index"}
+
+
+@pytest.mark.parametrize("kind", SUPERVISED)
+def test_an_unlabelled_batch_is_not_enough(
+    kind: type[Technique], attached: Callable[..., Any], batch: ImageBatch
+) -> None:
+    with pytest.raises(ValueError, match="needs labels, and a UnlabelledImageBatch has none"):
+        attached(kind).loss(UnlabelledImageBatch(batch.image, batch.index))
 
 
 def test_a_loss_needs_no_trainer(technique: type[Technique], build: Callable[..., Any], batch: ImageBatch) -> None:
@@ -177,6 +199,8 @@ def always_invalid() -> dict[str, tuple[Callable[[], Any], str]]:
         "nll": (lambda: VAE(shape, nll_samples=-1), "nll_samples is -1:"),
         "samples": (lambda: IWAE(shape, samples=0), "samples is 0:"),
         "reconstruction": (lambda: Autoencoder(shape, reconstruction="l1"), "reconstruction is 'l1':"),  # type: ignore[arg-type]
+        "classes": (lambda: Classifier(shape, 0), "num_classes is 0:"),
+        "smoothing": (lambda: Classifier(shape, 10, label_smoothing=1.0), "label_smoothing is 1.0:"),
         "interval": (lambda: VAE(shape, scheduler_interval="batch"), "scheduler_interval is 'batch':"),  # type: ignore[arg-type]
     }
 

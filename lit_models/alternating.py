@@ -1,0 +1,140 @@
+"""What techniques need whose networks are trained in turn, each by an optimizer of its own."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from lit_models.base import OptimizerFactory, SchedulerFactory, Technique
+from lit_models.schedules import WarmupCosine
+
+Terms = dict[str, Tensor]
+
+
+class Player(NamedTuple):
+    """What makes the optimizer and the schedule of one network.
+
+    Attributes:
+        optimizer: from the network's parameters.
+        scheduler: from the optimizer, with which it takes its steps; None for a constant rate.
+        every: batches to one of its steps.
+    """
+
+    optimizer: OptimizerFactory
+    scheduler: SchedulerFactory | None
+    every: int = 1
+
+
+class AlternatingTechnique(Technique):
+    """Networks that take turns; in each only the parameters of one have gradients.
+
+    Gradients are clipped and batches divided here, because Lightning does neither when a technique steps its own
+    optimizers. Lightning's `global_step`, and so `max_steps`, counts the steps of the first player only.
+
+    Args:
+        players: by the name of the attribute that is their network; the first is the one whose steps count.
+        gradient_clip: largest norm of a player's gradient; none if not given.
+        accumulate: parts that a batch is computed in one after another.
+    """
+
+    def __init__(self, players: dict[str, Player], gradient_clip: float | None, accumulate: int) -> None:
+        super().__init__()
+        if accumulate < 1:
+            raise ValueError(f"accumulate is {accumulate}: a batch is computed in 1 part or more")
+        if gradient_clip is not None and gradient_clip <= 0:
+            raise ValueError(f"gradient_clip is {gradient_clip}: give a positive norm, or none")
+        self.automatic_optimization = False
+        self.gradient_clip = gradient_clip
+        self.accumulate = accumulate
+        self._players = players
+        self._schedulers: dict[str, LRScheduler] = {}
+
+    def setup(self, stage: str) -> None:
+        """Look at the Trainer for what taking turns needs of it.
+
+        Raises:
+            ValueError: if gradients would be scaled.
+        """
+        if self.trainer.precision == "16-mixed":
+            raise ValueError(
+                "trainer.precision is '16-mixed': it scales gradients that are clipped here, take bf16-mixed"
+            )
+        if isinstance(self.trainer.strategy, DDPStrategy):
+            self.trainer.strategy._ddp_kwargs["find_unused_parameters"] = True  # those of the players that wait
+
+    def configure_optimizers(self) -> Any:
+        """Build an optimizer, and a scheduler where asked for, for each player."""
+        configured: list[dict[str, Any]] = []
+        for name, player in self._players.items():
+            optimizer = player.optimizer(self.get_submodule(name).parameters())
+            configured.append({"optimizer": optimizer})
+            if player.scheduler is None:
+                continue
+            scheduler = player.scheduler(optimizer)
+            if isinstance(scheduler, ReduceLROnPlateau):
+                raise ValueError(
+                    f"{name}_scheduler is ReduceLROnPlateau: it follows a loss, and a game has none to follow"
+                )
+            if isinstance(scheduler, WarmupCosine):
+                scheduler.start(self.trainer.estimated_stepping_batches / player.every)
+            self._schedulers[name] = scheduler
+            configured[-1]["lr_scheduler"] = {"scheduler": scheduler, "interval": "step"}
+        return configured
+
+    def parts(self, batch: Any) -> list[Any]:
+        """The batch in `accumulate` parts."""
+        if self.accumulate == 1:
+            return [batch]
+        return [type(batch)(*fields) for fields in zip(*(field.chunk(self.accumulate) for field in batch), strict=True)]
+
+    def moves(self, name: str) -> bool:
+        """Whether a player takes a step in this batch.
+
+        Batches are counted over all epochs, so that the rows of the log meet steps of every player alike.
+        """
+        return (self.trainer.fit_loop.epoch_loop.total_batch_idx + 1) % self._players[name].every == 0
+
+    def turn(
+        self, name: str, losses: Callable[..., Terms], inputs: Iterable[Sequence[Any]], shares: Sequence[float]
+    ) -> Terms:
+        """Take a step of one player.
+
+        Args:
+            name: of the player.
+            losses: makes the named terms of one part, the first of which the player minimises.
+            inputs: arguments of `losses` for each part of the batch, made while only this player has gradients.
+            shares: of each part in the batch.
+
+        Returns:
+            Means of the terms over the batch, and the norm of the gradient before it is clipped as
+            `<name>_gradient` where it is known: on the batches that the loggers write, or if it is to be clipped.
+        """
+        optimizers: Any = self.optimizers()
+        optimizer = dict(zip(self._players, optimizers, strict=True))[name]
+        if optimizer is not optimizers[0]:
+            optimizer._on_before_step = optimizer._on_after_step = _uncounted
+        torch.clear_autocast_cache()  # it may hold weights of before another player's step
+        means: Terms = {}
+        with self.toggled_optimizer(optimizer):
+            optimizer.zero_grad()
+            for share, arguments in zip(shares, inputs, strict=True):
+                terms = losses(*arguments)
+                self.manual_backward(share * next(iter(terms.values())))
+                means = {key: means.get(key, 0) + share * value.detach() for key, value in terms.items()}
+            if self.gradient_clip or self.logs_now:
+                weights = [weight for weight in self.get_submodule(name).parameters() if weight.grad is not None]
+                norm = means[f"{name}_gradient"] = get_total_norm([weight.grad for weight in weights])
+                if self.gradient_clip:
+                    clip_grads_with_norm_(weights, self.gradient_clip, norm)
+            optimizer.step()
+        if scheduler := self._schedulers.get(name):
+            scheduler.step()
+        return means
+
+
+def _uncounted() -> None:
+    """Stands where Lightning counts a step of an optimizer."""

@@ -1,0 +1,90 @@
+"""The supervised classifier."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from lit_models.base import OptimizerFactory, SchedulerFactory
+from lit_models.single_loss import SingleLossTechnique
+from networks import ConvClassifier, ImageShape
+from objectives import cross_entropy
+
+ClassifierFactory = Callable[[ImageShape, int], nn.Module]
+
+
+class ClassifierTerms(NamedTuple):
+    """Terms of the loss, means over the batch; `accuracy`, in [0, 1], is only reported."""
+
+    total: Tensor
+    accuracy: Tensor
+
+
+@runtime_checkable
+class Featured(Protocol):
+    """A network with features that its classes are told from."""
+
+    def features(self, image: Tensor) -> Tensor:
+        """Features of images, (B, C, H, W) -> (B, D)."""
+
+
+class Classifier(SingleLossTechnique):
+    """Supervised classification by cross-entropy: what features learned without labels are measured against.
+
+    Args:
+        image_shape: (C, H, W); the CLI takes it from the data.
+        num_classes: number of classes, K; the CLI takes it from the data.
+        network: makes the network from the image shape and the number of classes; `ConvClassifier` if not given. Its
+            `features` method, where it has one, gives the codes for pictures and for `predict`.
+        label_smoothing: share of the target that is spread evenly over all classes, in [0, 1).
+        optimizer: see `SingleLossTechnique`.
+        scheduler: see `SingleLossTechnique`.
+        scheduler_interval: see `SingleLossTechnique`.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+        network: ClassifierFactory | None = None,
+        label_smoothing: float = 0.0,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+        scheduler_interval: Literal["epoch", "step"] = "epoch",
+    ) -> None:
+        super().__init__(optimizer, scheduler, scheduler_interval)
+        if num_classes < 2:
+            raise ValueError(
+                f"num_classes is {num_classes}: a classifier needs data with labels of two or more classes"
+            )
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing is {label_smoothing}: it is a share, in [0, 1)")
+        self.network = (network or ConvClassifier)(ImageShape(*image_shape), num_classes)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of the classes, (B, C, H, W) -> (B, K)."""
+        logits: Tensor = self.network(image)
+        return logits
+
+    def embed(self, image: Tensor) -> Tensor:
+        """The network's features, or its logits if it has none to show, (B, C, H, W) -> (B, D)."""
+        return self.network.features(image) if isinstance(self.network, Featured) else self(image)
+
+    def loss(self, batch: Any) -> ClassifierTerms:
+        """Cross-entropy and accuracy of a labelled batch.
+
+        Raises:
+            ValueError: if the batch has no labels.
+        """
+        if not hasattr(batch, "label"):
+            raise ValueError(f"a classifier needs labels, and a {type(batch).__name__} has none: choose labelled data")
+        logits = self(batch.image)
+        total = cross_entropy(logits, batch.label, self.label_smoothing).mean()
+        accuracy = (logits.argmax(1) == batch.label).float().mean()
+        return ClassifierTerms(total, accuracy)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """Codes and predicted classes of a batch, with the labels where known."""
+        known = {name: value for name, value in batch._asdict().items() if name in ("label", "index")}
+        return {"latent": self.embed(batch.image), "predicted": self(batch.image).argmax(1), **known}

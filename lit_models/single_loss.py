@@ -1,0 +1,72 @@
+"""What techniques need that minimise one loss."""
+
+from abc import abstractmethod
+from typing import Any, Literal
+
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from lit_models.base import OptimizerFactory, SchedulerFactory, Technique
+from lit_models.schedules import WarmupCosine
+
+
+class SingleLossTechnique(Technique):
+    """Builds the optimizer of all parameters, and trains and evaluates with one loss.
+
+    A technique implements `loss(batch)`, which returns a NamedTuple whose first field is `total`.
+
+    Args:
+        optimizer: makes the optimizer from the parameters; Adam with its own defaults if not given.
+        scheduler: makes a learning-rate scheduler from the optimizer.
+        scheduler_interval: whether the scheduler steps after every `epoch` or every `step`.
+    """
+
+    def __init__(
+        self,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+        scheduler_interval: Literal["epoch", "step"] = "epoch",
+    ) -> None:
+        super().__init__()
+        if scheduler_interval not in ("epoch", "step"):
+            raise ValueError(f"scheduler_interval is {scheduler_interval!r}: choose epoch or step")
+        self._make_optimizer = optimizer or Adam
+        self._make_scheduler = scheduler
+        self._scheduler_interval = scheduler_interval
+
+    @abstractmethod
+    def loss(self, batch: Any) -> Any:
+        """Named terms of the loss of one batch, `total` first; each a scalar, a mean over the batch."""
+        raise NotImplementedError
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Log the terms of the loss, count the batch, and return the total."""
+        terms = self.loss(batch)
+        self.log_terms("train", terms, batch)
+        self.batch_step += 1
+        total: Tensor = terms.total
+        return total
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Log the terms of the loss as means over the validation part."""
+        self.log_terms("val", self.loss(batch), batch)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Log the terms of the loss as means over the test part."""
+        self.log_terms("test", self.loss(batch), batch)
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer and the scheduler from their factories."""
+        optimizer = self._make_optimizer(self.parameters())
+        if self._make_scheduler is None:
+            return optimizer
+        scheduler = self._make_scheduler(optimizer)
+        if isinstance(scheduler, WarmupCosine):
+            if self._scheduler_interval != "step":
+                raise ValueError("scheduler_interval is 'epoch': WarmupCosine counts steps, set it to step")
+            scheduler.start(self.trainer.estimated_stepping_batches)
+        schedule: dict[str, Any] = {"scheduler": scheduler, "interval": self._scheduler_interval}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            schedule["monitor"] = "val/total"
+        return {"optimizer": optimizer, "lr_scheduler": schedule}

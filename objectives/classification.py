@@ -1,0 +1,21 @@
+"""Objectives of classification, kept per example."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from objectives.precision import full_precision
+
+
+@full_precision
+def cross_entropy(logits: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of the predicted classes, in nats.
+
+    Args:
+        logits: (B, K).
+        label: int64 (B,), in [0, K).
+        smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016).
+
+    Returns:
+        (B,), -sum over k of t_k log softmax(logits)_k with t = (1 - smoothing) onehot(label) + smoothing / K.
+    """
+    return F.cross_entropy(logits, label, reduction="none", label_smoothing=smoothing)
