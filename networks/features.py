@@ -45,8 +45,10 @@ class FeatureExtractor(nn.Module):
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """Features of examples, (B, ...) -> (B, dim), float32 also under autocast."""
+        # the weights may be wider, where a Trainer converted the model that they are in
+        dtype = next((parameter.dtype for parameter in self.parameters()), torch.float32)
         with torch.autocast(x.device.type, enabled=False):
-            return self.extract(x.float()).float()
+            return self.extract(x.to(dtype)).float()
 
     def _freeze(self) -> None:
         self.requires_grad_(False).eval()
@@ -138,8 +140,10 @@ class InceptionFeatures(FeatureExtractor):
     """
 
     def __init__(self, weights: str) -> None:
-        super().__init__(2048, "Inception-v3, 2048 features")
-        self.network = _inception(weights)
+        network = _inception(weights)
+        digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+        super().__init__(2048, f"Inception-v3 {digest[:8]}, 2048 features")
+        self.network = network
         self._freeze()
 
     def extract(self, x: Tensor) -> Tensor:

@@ -54,6 +54,13 @@ def test_images_of_any_size_have_features(features: DigitFeatures, shape: tuple[
     assert not features.network.training
 
 
+def test_a_converted_model_does_not_break_them(features: DigitFeatures) -> None:
+    image = torch.rand(4, 1, 28, 28)
+    found = DigitFeatures().double()(image.double())
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, features(image), rtol=1e-4, atol=1e-5)
+
+
 def test_a_grey_picture_in_colour_is_the_grey_picture(features: DigitFeatures) -> None:
     grey = torch.rand(3, 1, 20, 20)
     torch.testing.assert_close(features.prepare(grey.expand(-1, 3, -1, -1)), features.prepare(grey))

@@ -1,4 +1,6 @@
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -19,6 +21,10 @@ def test_raw_features_are_the_values(shape: tuple[int, ...]) -> None:
 
 
 def test_inception_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "torch_fidelity", None)
+    weights = str(tmp_path / "weights.pth")
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     with pytest.raises(ValueError, match="InceptionFeatures needs torch-fidelity: pip install torch-fidelity"):
-        InceptionFeatures(str(tmp_path / "weights.pth"))
+        InceptionFeatures(weights)
+    monkeypatch.setitem(sys.modules, "torch_fidelity", ModuleType("torch_fidelity"))
+    with pytest.raises(ValueError, match=r"weights\.pth': there is no such file"):
+        InceptionFeatures(weights)
