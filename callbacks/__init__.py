@@ -2,6 +2,7 @@
 
 from callbacks.checkpoint import Checkpoint, newest_whole
 from callbacks.checkpoint_file import misfit, read_checkpoint
+from callbacks.collapse import CollapseWarning
 from callbacks.divergence import DivergedError, DivergenceGuard
 from callbacks.early_stopping import EarlyStopping
 from callbacks.epoch_lines import EpochLines
@@ -39,6 +40,7 @@ __all__ = [
     "RUN_ID_VARIABLE",
     "USER_ERRORS",
     "Checkpoint",
+    "CollapseWarning",
     "CommandTrainer",
     "DivergedError",
     "DivergenceGuard",

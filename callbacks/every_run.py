@@ -5,6 +5,7 @@ from typing import Any
 from lightning.pytorch import Callback
 
 from callbacks.checkpoint import Checkpoint
+from callbacks.collapse import CollapseWarning
 from callbacks.divergence import DivergenceGuard
 from callbacks.first_batch import FirstBatch
 from callbacks.learning_curves import LearningCurves
@@ -33,6 +34,7 @@ def callbacks_of_every_run(
         RNGState(),
         Resumption(),
         DivergenceGuard(),
+        CollapseWarning(),
         Termination(checkpoint),
         LearningCurves(),
         FirstBatch(),

@@ -1,5 +1,7 @@
 """A figure of points in the plane beside those that a model has made."""
 
+from typing import Any
+
 from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -34,8 +36,9 @@ def sample_scatter(samples: Tensor, data: Tensor | None, modes: tuple[Tensor, fl
     axes.set_xlim(float(centre[0]) - reach, float(centre[0]) + reach)
     axes.set_ylim(float(centre[1]) - reach, float(centre[1]) + reach)
     if data is not None:
-        axes.scatter(*data.numpy().T, s=5, color="#bbbbbb", linewidths=0, zorder=1, label="data")
-    axes.scatter(*samples.numpy().T, s=7, color=SPLIT_COLORS["val"], alpha=0.6, linewidths=0, zorder=3, label="samples")
+        axes.scatter(data[:, 0], data[:, 1], s=5, color="#bbbbbb", linewidths=0, zorder=1, label="data")
+    style: dict[str, Any] = {"color": SPLIT_COLORS["val"], "alpha": 0.6, "linewidths": 0}
+    axes.scatter(samples[:, 0], samples[:, 1], s=7, zorder=2, label="samples", **style)
     if modes is not None:
         centres, width = modes[0].numpy(), 2 * _WITHIN * modes[1]
         circles = EllipseCollection(
@@ -48,7 +51,7 @@ def sample_scatter(samples: Tensor, data: Tensor | None, modes: tuple[Tensor, fl
             facecolors="none",
             edgecolors=SPLIT_COLORS["train"],
             linewidths=0.9,
-            zorder=2,
+            zorder=3,
         )
         axes.add_collection(circles)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=FONT_SIZE, markerscale=2)

@@ -1,5 +1,6 @@
 """Pictures on their way to the run's folder and to Weights & Biases."""
 
+import math
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from PIL import Image
 from callbacks.drawing import save_png
 
 MOST_FRAMES = 60
-_SIDE = 480  # pixels that a frame has at most
+_SIDE = 500  # pixels that a frame has at most
 _FRAME_MS, _LAST_MS = 120, 1500
 
 
@@ -53,15 +54,15 @@ def publish_frame(trainer: Trainer, picture: Path) -> Path:
     frame = _frames(trainer) / f"{picture.stem}-{step:09d}.png"
     frame.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(picture) as image:
-        small = image.convert("RGB")
-        small.thumbnail((_SIDE, _SIDE))
+        factor = math.ceil(max(image.size) / _SIDE)  # a whole one keeps the pixels of enlarged images sharp
+        small = image.convert("RGB").reduce(factor).quantize()
         _save(small, frame)
     path = picture.with_suffix(".gif")
     images = []
     for place in thinned(sorted(frame.parent.glob(f"{picture.stem}-*.png"))):
         with Image.open(place) as image:
             if image.size == small.size:  # a continued run may draw more samples than before
-                images.append(image.convert("P", palette=Image.Palette.ADAPTIVE))
+                images.append(image.copy())
     durations = [*[_FRAME_MS] * (len(images) - 1), _LAST_MS]
     _save(images[0], path, save_all=True, append_images=images[1:], duration=durations, loop=0)
     for logger in trainer.loggers:

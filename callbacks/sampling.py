@@ -61,7 +61,8 @@ class Sampler(Callback):
             raise ValueError(f"out is {folder!r}, which is no folder: choose another")
         if not trainer.is_global_zero:
             return
-        model = trainer.precision_plugin.convert_module(model).to(trainer.strategy.root_device)
+        trainer.precision_plugin.convert_module(model)
+        model.to(trainer.strategy.root_device)
         with undisturbed(model, self.seed), trainer.precision_plugin.forward_context():
             arrays = self._draw(model, n, label)
         root = Path(folder or trainer.default_root_dir)
