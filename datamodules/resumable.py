@@ -1,6 +1,8 @@
 """What the DataModules of all kinds of data share: loaders, the order of the batches, and exact resumption."""
 
+import atexit
 import math
+import multiprocessing
 import signal
 import warnings
 from abc import abstractmethod
@@ -247,6 +249,14 @@ def at_least(minimum: int, **sizes: int) -> None:
     for name, value in sizes.items():
         if value < minimum:
             raise ValueError(f"{name}={value} is impossible: choose {minimum} or more")
+
+
+@atexit.register
+def _end_workers() -> None:
+    # the interpreter asks them by a signal that they ignore, and would wait for one that is stuck
+    for worker in multiprocessing.active_children():
+        if worker.daemon:
+            worker.kill()
 
 
 def _leave_signals_to_the_run(worker: int) -> None:

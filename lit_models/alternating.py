@@ -75,6 +75,7 @@ class AlternatingTechnique(Technique):
             )
         if isinstance(trainer.strategy, DDPStrategy):
             trainer.strategy._ddp_kwargs["find_unused_parameters"] = True  # those of the players that wait
+        return []
 
     def configure_optimizers(self) -> Any:
         """Build an optimizer, and a scheduler where asked for, for each player."""
@@ -136,8 +137,9 @@ class AlternatingTechnique(Technique):
                 self.manual_backward(share * next(iter(terms.values())))
                 means = {key: means.get(key, 0) + share * value.detach() for key, value in terms.items()}
             if self.gradient_clip or self.logs_now:
-                weights = [weight for weight in self.get_submodule(name).parameters() if weight.grad is not None]
-                norm = means[f"{name}_gradient"] = get_total_norm([weight.grad for weight in weights])
+                weights = list(self.get_submodule(name).parameters())
+                norm = get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+                means[f"{name}_gradient"] = norm
                 if self.gradient_clip:
                     clip_grads_with_norm_(weights, self.gradient_clip, norm)
             optimizer.step()

@@ -223,7 +223,7 @@ class GAN(AlternatingTechnique):
         noise = self.noise(batch)
         return Hand(batch.x, noise.normal(self.latent_dim), batch.label if self.conditional else None, noise)
 
-    def training_step(self, batch: Any, batch_idx: int) -> Terms:  # type: ignore[override]  # two losses
+    def training_step(self, batch: Any, batch_idx: int) -> Terms:
         """A step of D, and with every `discriminator_steps`-th one of G."""
         hands = [self._deal(part) for part in self.parts(batch)]
         shares = [len(hand.x) / len(batch.index) for hand in hands]

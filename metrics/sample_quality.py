@@ -1,6 +1,7 @@
 """How good a generative model's examples are, in one space of features."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torchmetrics import Metric, SumMetric
@@ -10,6 +11,7 @@ from metrics.frechet import FrechetDistance
 from metrics.kernel_distance import KernelDistance
 from metrics.mode_coverage import ModeCoverage
 from metrics.precision_recall import PrecisionRecall
+from metrics.two_sets import TwoSets
 from networks import FeatureExtractor, RawFeatures
 
 
@@ -43,6 +45,10 @@ class SampleQuality(nn.Module):
         self.coverage: ModeCoverage | None = None
 
     @property
+    def _compared(self) -> list[Metric]:
+        return [metric for _, metric in self._metrics() if isinstance(metric, TwoSets | FrechetDistance | Diversity)]
+
+    @property
     def description(self) -> str:
         """Of the features."""
         return self._extractor[0].description
@@ -52,7 +58,7 @@ class SampleQuality(nn.Module):
         extract = self._extractor[0].to(real.device)
         for examples, are_real in ((real, True), (generated, False)):
             features = extract(examples)
-            for metric in (*self.distances.values(), self.precision_recall, self.diversity):
+            for metric in self._compared:
                 metric.update(features, are_real)
         self.n_real.update(len(real))
         self.n_generated.update(len(generated))
@@ -63,8 +69,8 @@ class SampleQuality(nn.Module):
         """Name to value, over all processes; each of them has to call it."""
         values: dict[str, Tensor] = {}
         for name, metric in self._metrics():
-            value = metric.compute()
-            values |= value._asdict() if isinstance(value, tuple) else {name: value}
+            value: Any = metric.compute()
+            values |= value._asdict() if hasattr(value, "_asdict") else {name: value}
         return values
 
     def reset(self) -> None:

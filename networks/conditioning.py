@@ -50,4 +50,5 @@ class ProjectionHead(nn.Module):
         if self.projection is None:
             return score
         assert label is not None
-        return score + (self.projection(label) * features).sum(1)
+        agreement: Tensor = (self.projection(label) * features).sum(1)
+        return score + agreement

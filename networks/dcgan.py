@@ -115,7 +115,8 @@ def plan(data_shape: Sequence[int], width: int) -> tuple[list[int], list[tuple[i
             f"data of shape {tuple(data_shape)} are no images: take MLPGenerator and MLPDiscriminator for points"
         )
     height, side = data_shape[1:]
-    channels, sizes = [], []
+    channels: list[int] = []
+    sizes: list[tuple[int, int]] = []
     while height % 2 == side % 2 == 0 and min(height, side) >= 2 * _SMALLEST:
         height, side = height // 2, side // 2
         sizes.append((height, side))

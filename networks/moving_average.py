@@ -42,7 +42,8 @@ class MovingAverage(nn.Module):
             step: number of updates so far, t.
         """
         share = 1 - min(self.decay, (1 + step) / (10 + step))
-        averaged, followed = [list(part.parameters()) for part in (self.network, network)]
+        averaged: list[Tensor] = list(self.network.parameters())
+        followed: list[Tensor] = list(network.parameters())
         buffers = dict(network.named_buffers())
         for name, buffer in self.network.named_buffers():
             if name.endswith(("running_mean", "running_var")):

@@ -104,7 +104,8 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, share: Tensor) 
     """
     share = share.view(-1, *[1] * (real.ndim - 1))
     between = share * real.detach() + (1 - share) * fake.detach()
-    return (_gradient(critic, between).norm(dim=1) - 1).square().mean()
+    norm: Tensor = _gradient(critic, between).norm(dim=1)
+    return (norm - 1).square().mean()
 
 
 def r1_penalty(critic: Critic, real: Tensor) -> Tensor:
