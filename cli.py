@@ -167,7 +167,7 @@ class EspalierCLI(LightningCLI):
         loggers = callbacks.loggers_of(config.trainer.logger, config.wandb, self.run, rows)
         own = callbacks.callbacks_of_every_run(self.run, self.plain_config, self.command, config.checkpoint)
         if self.subcommand == "predict":
-            own.append(callbacks.LatentWriter())
+            own.append(callbacks.PredictionWriter())
         if config.trainer.enable_progress_bar is None and not sys.stdout.isatty():
             config.trainer.enable_progress_bar = False
             own.append(callbacks.EpochLines())

@@ -9,7 +9,6 @@ from callbacks.epoch_lines import EpochLines
 from callbacks.every_run import callbacks_of_every_run
 from callbacks.first_batch import FirstBatch
 from callbacks.hardware import hardware_problems
-from callbacks.latents import LatentWriter
 from callbacks.layer_sync import SyncBatchNorm
 from callbacks.learning_curves import LearningCurves
 from callbacks.links import missing_links
@@ -20,6 +19,7 @@ from callbacks.noise import leave_out_noise, without_hints
 from callbacks.origins import print_origins
 from callbacks.own_config import own_checkpoint, print_changes, refuse_other_settings, with_own_config
 from callbacks.pictures import Pictures
+from callbacks.predictions import PredictionWriter
 from callbacks.preflight import Preflight
 from callbacks.results import print_written, write_results
 from callbacks.resumption import Resumption
@@ -47,12 +47,12 @@ __all__ = [
     "EarlyStopping",
     "EpochLines",
     "FirstBatch",
-    "LatentWriter",
     "LearningCurves",
     "MetricsFile",
     "Monitors",
     "NoProfiler",
     "Pictures",
+    "PredictionWriter",
     "Preflight",
     "RNGState",
     "Resumption",

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from callbacks.checkpoint_file import read_checkpoint
 from callbacks.drawing import sample_panel, save_png
-from callbacks.latents import save_arrays
 from callbacks.pictures import columns_of
 from callbacks.point_drawing import sample_scatter
+from callbacks.predictions import save_arrays
 from callbacks.protocols import Conditional, Generative, KnownModes
 from callbacks.undisturbed import undisturbed
 

@@ -21,6 +21,7 @@ CONTRACT = {
     "denoising_autoencoder": {"test/mse", "test/psnr", "test/psnr_gain"},
     "vae": {"test/nll", "test/elbo", "test/kl", "test/active_units"},
     "classifier": {"test/accuracy", "test/total"},
+    "gan": {"test/precision", "test/recall", "test/diversity", "test/n_real", "test/n_generated", "test/features"},
     "iwae": {"test/nll", "test/elbo", "test/kl", "test/active_units"},
 }
 
@@ -49,7 +50,7 @@ def test_config_runs_through_every_stage(config: Path, tmp_path: Path, mnist_roo
     assert CONTRACT.get(config.parent.name, set()) <= json.loads((run.path / "test.json").read_text()).keys()
     drawn = {path.name for path in (run.path / "media").iterdir()}
     assert {"learning_curves.png"} | pictures_of(fitted.model) <= drawn
-    assert (run.path / "latents.npz").exists()
+    assert (run.path / ("latents.npz" if isinstance(fitted.model, Embedding) else "samples.npz")).exists()
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""Writes the codes that a model predicts to one file."""
+"""Writes the codes or examples that a model predicts to one file."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Arrays = dict[str, NDArray[Any]]
+FILES = {"latent": "latents.npz", "sample": "samples.npz"}  # by what is predicted
 
 
-class LatentWriter(BasePredictionWriter):
-    """Writes the predictions of all processes to ``latents.npz`` in the run's folder.
+class PredictionWriter(BasePredictionWriter):
+    """Writes the predictions of all processes to ``latents.npz`` or ``samples.npz`` in the run's folder.
 
-    It takes predictions that are dictionaries of tensors with the keys ``latent`` (B, D), ``index`` (B,), the position
-    of each example in the data, ``label`` (B,) where classes are known, and what else a model has to tell of each
-    example. The file has the same keys, with one row for each, sorted by ``index``:
+    It takes predictions that are dictionaries of tensors with the keys ``latent`` (B, D) or ``sample`` (B, ...),
+    ``index`` (B,), the position of each example in the data, ``label`` (B,) where classes are known, and what else a
+    model has to tell of each example. The file has the same keys, with one row for each, sorted by ``index``:
     ``numpy.load("latents.npz")["latent"]`` is (N, D). Predictions of any other kind are left alone.
 
     Attributes:
@@ -46,14 +47,16 @@ class LatentWriter(BasePredictionWriter):
         """
         if trainer.predict_loop.num_dataloaders > 1:
             raise ValueError(
-                f"latents.npz holds the codes of one dataset, but predict was given"
+                f"one file holds the predictions of one dataset, but predict was given"
                 f" {trainer.predict_loop.num_dataloaders} dataloaders: predict them one at a time"
             )
-        latents = [batch for batch in predictions if isinstance(batch, Mapping) and {"latent", "index"} <= set(batch)]
-        parts = _gather(_stack(latents) if latents else {}, trainer)
+        known = [batch for batch in predictions if isinstance(batch, Mapping) and "index" in batch]
+        taken = [batch for batch in known if FILES.keys() & set(batch)]
+        parts = _gather(_stack(taken) if taken else {}, trainer)
         merged = merge_parts(parts)
         if trainer.is_global_zero and merged:
-            path = Path(trainer.default_root_dir) / "latents.npz"
+            (name,) = FILES.keys() & set(merged)
+            path = Path(trainer.default_root_dir) / FILES[name]
             save_arrays(path, merged)
             self.paths = [path]
 

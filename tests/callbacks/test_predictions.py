@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from callbacks.latents import LatentWriter, merge_parts
+from callbacks.predictions import PredictionWriter, merge_parts
 
 EXAMPLES = 11  # odd, so that two processes need one twice
 
@@ -33,8 +33,8 @@ def data(order: Tensor | None = None) -> DataLoader[Tensor]:
     return DataLoader(rows, batch_size=2)  # type: ignore[arg-type]
 
 
-def predict(folder: Path, model: LightningModule, loaders: Any, **kwargs: Any) -> LatentWriter:
-    writer = LatentWriter()
+def predict(folder: Path, model: LightningModule, loaders: Any, **kwargs: Any) -> PredictionWriter:
+    writer = PredictionWriter()
     settings: dict[str, Any] = {"devices": 1, "accelerator": "cpu", "logger": False, "enable_progress_bar": False}
     trainer = Trainer(default_root_dir=folder, callbacks=[writer], **{**settings, **kwargs})
     trainer.predict(model, loaders, return_predictions=False)
@@ -95,3 +95,13 @@ def test_merging_sorts_and_drops_repeated_examples() -> None:
     assert merged["index"].tolist() == [0, 1, 2, 3, 4]
     assert merged["latent"].tolist() == [[0.0], [1.0], [2.0], [3.0], [4.0]]
     assert merge_parts([{}, {}]) == {}
+
+
+def test_examples_that_a_model_makes_have_a_file_of_their_own(tmp_path: Path) -> None:
+    class Generator(LightningModule):
+        def predict_step(self, batch: Tensor, batch_idx: int) -> Any:
+            return {"sample": batch.float().view(-1, 1, 1, 1), "index": batch}
+
+    assert predict(tmp_path, Generator(), data()).paths == [tmp_path / "samples.npz"]
+    with np.load(tmp_path / "samples.npz") as file:
+        assert file["sample"].flatten().tolist() == list(range(EXAMPLES))
