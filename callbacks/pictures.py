@@ -22,6 +22,7 @@ from callbacks.drawing import (
 from callbacks.examples import Examples
 from callbacks.point_drawing import sample_scatter
 from callbacks.protocols import (
+    Conditional,
     Corrupting,
     Decoding,
     Embedding,
@@ -209,7 +210,9 @@ class Pictures(Callback):
             return None
         start, end = model.prior(PATHS), model.prior(PATHS)
         z = torch.stack([slerp(start, end, step / (STEPS - 1)) for step in range(STEPS)], dim=1)  # (P, S, D)
-        images = model.decode(z.flatten(0, 1)).float()
+        classes = model.labels_of(PATHS, None) if isinstance(model, Conditional) else None
+        told = () if classes is None else (classes.repeat_interleave(STEPS),)  # each way stays in one class
+        images = model.decode(z.flatten(0, 1), *told).float()
         return interpolation_panel(images.view(PATHS, STEPS, *images.shape[1:]))
 
     def _traversal(self, model: LightningModule) -> Figure | None:

@@ -83,8 +83,13 @@ class LatentGenerative(Protocol):
         """Returns codes, float32 (n, D), drawn with the global random number generator of the model's device."""
         ...
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Returns the example of each code, float32 (B, C, H, W) in [0, 1], or points (B, D)."""
+    def decode(self, z: Tensor, *label: Tensor) -> Tensor:
+        """Returns the example of each code, float32 (B, C, H, W) in [0, 1], or points (B, D).
+
+        Args:
+            z: float32 (B, D), the codes.
+            label: int64 (B,), their classes, for a model that is ``Conditional`` and has any.
+        """
         ...
 
 
@@ -125,8 +130,8 @@ class Compared(Protocol):
     """A model whose metrics mean nothing without what they were measured with."""
 
     @property
-    def measured_with(self) -> dict[str, str]:
-        """Name to description, of what stands beside the metrics."""
+    def measured_with(self) -> dict[str, str | int]:
+        """Name to description or number, of what stands beside the metrics."""
         ...
 
 

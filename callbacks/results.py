@@ -25,7 +25,7 @@ def write_results(run: RunFolder, trainer: Trainer, results: Sequence[Mapping[st
     metrics: dict[str, float | str] = {name: value for part in results for name, value in sorted(part.items())}
     if isinstance(trainer.lightning_module, Compared):
         prefix = "val" if stage == "validate" else stage
-        metrics |= {f"{prefix}/{name}": text for name, text in trainer.lightning_module.measured_with.items()}
+        metrics |= {f"{prefix}/{name}": fact for name, fact in trainer.lightning_module.measured_with.items()}
     write_text(run.path / f"{stage}.json", json.dumps(metrics, indent=2) + "\n")
     for name, value in metrics.items():
         print(f"{name:32} {value if isinstance(value, str) else format(value, '.6g')}")

@@ -143,6 +143,7 @@ class GAN(AlternatingTechnique):
             )
         self.average = MovingAverage(self.generator, ema_decay)
         self.quality = SampleQuality(features, data_shape)
+        self._compared: dict[str, int] = {}
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Examples of latent codes, (B, latent_dim) and int64 (B,) -> (B, *data_shape), by the averaged generator.
@@ -155,9 +156,9 @@ class GAN(AlternatingTechnique):
         return example
 
     @property
-    def measured_with(self) -> dict[str, str]:
-        """The features in which the metrics compare samples and data."""
-        return {"features": self.quality.description}
+    def measured_with(self) -> dict[str, str | int]:
+        """The features in which the metrics compared examples last, and how many of both kinds."""
+        return {"features": self.quality.description, **self._compared}
 
     def prior(self, n: int) -> Tensor:
         """Draw n latent codes, (n, latent_dim)."""
@@ -264,7 +265,9 @@ class GAN(AlternatingTechnique):
         self.log_means({f"{stage}/{name}": value for name, value in self._outputs(*scores).items()}, batch)
 
     def _log_quality(self, stage: Literal["val", "test"]) -> None:
-        self.log_dict({f"{stage}/{name}": value for name, value in self.quality.compute().items()})
+        values = self.quality.compute()
+        self._compared = {name: int(values.pop(name)) for name in ("n_real", "n_generated")}
+        self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
         self.quality.reset()
 
     def on_validation_epoch_end(self) -> None:
