@@ -22,23 +22,38 @@ def run(*words: str) -> None:
     subprocess.run([sys.executable, str(ROOT / "cli.py"), *words], env=environment, check=True)
 
 
-def train_and_test(folder: Path, *words: str) -> None:
-    """Train and test a run, as far as that has not been done, and note the seconds of its training.
-
-    Nothing is chosen on the way: what is tested is the last step, so the words should leave out validation.
+def train(folder: Path, *words: str) -> None:
+    """Train a run if that has not been done, and note the seconds; one that was interrupted is continued.
 
     Args:
-        folder: of the run, `<dir>/<experiment>/<id>`; it ends with `test.json` and `seconds.json` in it.
+        folder: of the run, `<dir>/<experiment>/<id>`; it ends with `seconds.json` in it.
         words: behind `cli.py fit`.
     """
+    if (folder / "seconds.json").exists():
+        return
+    start = time.perf_counter()
+    run("fit", *words, *_place(folder))
+    (folder / "seconds.json").write_text(json.dumps({"fit": round(time.perf_counter() - start, 1)}) + "\n")
+
+
+def train_and_test(folder: Path, *words: str) -> None:
+    """As `train`, then test what the last step has made if that has not been done; it writes `test.json`."""
     if (folder / "test.json").exists():
         return
-    where = [f"--run.dir={folder.parents[1]}", f"--run.experiment={folder.parent.name}", f"--run.id={folder.name}"]
-    if not (folder / "seconds.json").exists():
-        start = time.perf_counter()
-        run("fit", *words, *where)
-        (folder / "seconds.json").write_text(json.dumps({"fit": round(time.perf_counter() - start, 1)}) + "\n")
-    run("test", *where, f"--ckpt_path={folder / 'checkpoints' / 'last.ckpt'}")
+    train(folder, *words)
+    run("test", *_place(folder), f"--ckpt_path={folder / 'checkpoints' / 'last.ckpt'}")
+
+
+def sample(folder: Path, n: int) -> Path:
+    """Draw from a trained run if that has not been done, and return the file of the samples."""
+    drawn = folder / f"drawn_{n}" / "samples.npz"
+    if not drawn.exists():
+        run("sample", *_place(folder), f"--n={n}", f"--out={drawn.parent}")
+    return drawn
+
+
+def _place(folder: Path) -> list[str]:
+    return [f"--run.dir={folder.parents[1]}", f"--run.experiment={folder.parent.name}", f"--run.id={folder.name}"]
 
 
 def results(folder: Path) -> dict[str, float]:
