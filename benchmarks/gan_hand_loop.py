@@ -56,13 +56,13 @@ def main(words: list[str] | None = None) -> None:
 
             loss = F.softplus(-discriminator(x)).mean() + F.softplus(discriminator(fake.detach())).mean()
             discriminator_adam.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             discriminator_adam.step()
 
             discriminator.requires_grad_(False)
             loss = F.softplus(-discriminator(fake)).mean()
             generator_adam.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             generator_adam.step()
             discriminator.requires_grad_(True)
 
