@@ -25,7 +25,7 @@ def test_a_row_without_a_yardstick() -> None:
 def test_both_trainings_print_the_time_of_each_epoch(
     mnist_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = throughput.fit("mnist", str(tmp_path), 2)
+    words = throughput.fit("vae/mnist", str(tmp_path), 2)
     cli.main([*words, f"--data.init_args.root={mnist_root}", "--trainer.enable_progress_bar=false"])
     hand_loop.main([f"--root={mnist_root}", "--epochs=2"])
     lines = capsys.readouterr().out.splitlines()

@@ -1,0 +1,73 @@
+"""What benchmarks of quality share: commands in processes of their own, one after the other, and their results."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*words: str) -> None:
+    """Run `cli.py` on one thread, untracked.
+
+    Raises:
+        CalledProcessError: if it fails.
+    """
+    environment = {"OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"} | dict(os.environ)
+    subprocess.run([sys.executable, str(ROOT / "cli.py"), *words], env=environment, check=True)
+
+
+def train(folder: Path, *words: str) -> None:
+    """Train a run if that has not been done, and note the seconds; one that was interrupted is continued.
+
+    Args:
+        folder: of the run, `<dir>/<experiment>/<id>`; it ends with `seconds.json` in it.
+        words: behind `cli.py fit`.
+    """
+    if (folder / "seconds.json").exists():
+        return
+    start = time.perf_counter()
+    run("fit", *words, *_place(folder))
+    (folder / "seconds.json").write_text(json.dumps({"fit": round(time.perf_counter() - start, 1)}) + "\n")
+
+
+def train_and_test(folder: Path, *words: str) -> None:
+    """As `train`, then test what the last step has made if that has not been done; it writes `test.json`."""
+    if (folder / "test.json").exists():
+        return
+    train(folder, *words)
+    run("test", *_place(folder), f"--ckpt_path={folder / 'checkpoints' / 'last.ckpt'}")
+
+
+def sample(folder: Path, n: int) -> Path:
+    """Draw from a trained run if that has not been done, and return the file of the samples."""
+    drawn = folder / f"drawn_{n}" / "samples.npz"
+    if not drawn.exists():
+        run("sample", *_place(folder), f"--n={n}", f"--out={drawn.parent}")
+    return drawn
+
+
+def _place(folder: Path) -> list[str]:
+    return [f"--run.dir={folder.parents[1]}", f"--run.experiment={folder.parent.name}", f"--run.id={folder.name}"]
+
+
+def results(folder: Path) -> dict[str, float]:
+    """What a run's test found, and `seconds`, those of its training."""
+    tested: dict[str, float] = json.loads((folder / "test.json").read_text())
+    return tested | {"seconds": json.loads((folder / "seconds.json").read_text())["fit"]}
+
+
+def average(values: Sequence[float]) -> str:
+    """Mean of some values, and if there are several the lowest and the highest."""
+    shown = [number(value) for value in (mean(values), min(values), max(values))]
+    return f"{shown[0]} ({shown[1]} to {shown[2]})" if len(values) > 1 else shown[0]
+
+
+def number(value: float) -> str:
+    """Three significant digits, and all digits before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
