@@ -136,11 +136,12 @@ class GAN(AlternatingTechnique):
         self.augmentation = augmentation
         self.generator = (generator or MLPGenerator)(latent_dim, tuple(data_shape), self.num_classes)
         self.discriminator = (discriminator or MLPDiscriminator)(tuple(data_shape), self.num_classes)
-        if gradient_penalty and any(isinstance(layer, _BatchNorm) for layer in self.discriminator.modules()):
-            raise ValueError(
-                f"gradient_penalty is {gradient_penalty}: it needs the gradient of each example alone, which batch "
-                "normalisation mixes, so give a discriminator without"
-            )
+        for name, weight in {"gradient_penalty": gradient_penalty, "r1": r1}.items():
+            if weight and any(isinstance(layer, _BatchNorm) for layer in self.discriminator.modules()):
+                raise ValueError(
+                    f"{name} is {weight}: it needs the gradient of each example alone, which batch normalisation "
+                    "mixes, so give a discriminator without"
+                )
         self.average = MovingAverage(self.generator, ema_decay)
         self.quality = SampleQuality(features, data_shape)
         self._compared: dict[str, int] = {}
