@@ -10,12 +10,6 @@ from pathlib import Path
 from statistics import mean
 
 ROOT = Path(__file__).parent.parent
-# of both players of a GAN: the rate of DCGAN throughout, so that what is trained does not hang on the length of the run
-CONSTANT_RATE = [
-    f"--model.init_args.{player}_{setting}"
-    for player in ("generator", "discriminator")
-    for setting in ("optimizer.init_args.lr=2e-4", "scheduler=null")
-]
 
 
 def run(*words: str) -> None:

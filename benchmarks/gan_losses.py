@@ -2,11 +2,10 @@
 
     python -m benchmarks.gan_losses --root data
 
-All of configs/gan/mnist.yaml, at a constant rate of 2e-4, is the same for all losses, except for what one cannot do
-without: the Wasserstein loss has its gradient penalty, which makes its steps dearer. The penalty forbids batch
-normalisation in the discriminator, so no loss has it there. Each discriminator takes one step to one of the generator.
-What is tested is the generator's moving average after the last step, nothing is chosen on the way. The last row is a
-generator of which no weight moved.
+All of configs/gan/mnist.yaml is the same for all losses, except for what one cannot do without: the Wasserstein loss
+has its gradient penalty, which makes its steps dearer. The penalty forbids batch normalisation in the discriminator, so
+no loss has it there. Each discriminator takes one step to one of the generator. What is tested is the generator's
+moving average after the last step, nothing is chosen on the way. The last row is a generator of which no weight moved.
 
 A run that has been tested is read, not trained again; one that was interrupted is continued.
 """
@@ -14,7 +13,7 @@ A run that has been tested is read, not trained again; one that was interrupted 
 import argparse
 from pathlib import Path
 
-from benchmarks.commands import CONSTANT_RATE, ROOT, average, results, train_and_test
+from benchmarks.commands import ROOT, average, results, train_and_test
 from networks import DigitFeatures
 from objectives import GAMES
 
@@ -66,7 +65,6 @@ def changes(name: str, seed: int, arguments: argparse.Namespace) -> list[str]:
         f"--data.init_args.root={arguments.root}",
         f"--seed_everything={seed}",
         f"--model.init_args.discriminator.init_args.normalisation={arguments.normalisation}",
-        *CONSTANT_RATE,
         "--trainer.max_epochs=-1",
         f"--trainer.max_steps={1 if untrained else arguments.steps}",
         "--trainer.limit_val_batches=0",

@@ -302,6 +302,10 @@ def test_weights_in_bfloat16_are_those_of_now(accumulate: int, make_trainer: Cal
         ({"accumulate": 0}, "accumulate is 0:"),
         ({"gradient_penalty": -1.0}, "gradient_penalty is -1.0:"),
         ({"r1": -1.0}, "r1 is -1.0:"),
+        (
+            {"r1": 0.5, "generator": DCGANGenerator, "discriminator": DCGANDiscriminator, "data_shape": (1, 28, 28)},
+            "r1 is 0.5:",
+        ),
         ({"gradient_clip": 0.0}, "gradient_clip is 0.0:"),
         ({"ema_decay": 1.0}, "ema_decay is 1.0:"),
         ({"conditional": True, "num_classes": 0}, "conditional is True:"),
