@@ -1,9 +1,12 @@
 """Every shipped configuration runs, alone and under every overlay, and says what its keys mean."""
 
 import json
+import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torchvision
 import yaml
 from lightning import LightningModule
 
@@ -26,6 +29,19 @@ CONTRACT = {
 }
 
 
+@pytest.fixture
+def cifar_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that torchvision takes for CIFAR-10: random images in its file format."""
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "_load_meta", lambda self: None)
+    folder = tmp_path / "sets" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    for number, part in enumerate([*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]):
+        pixels = np.random.default_rng(number).integers(0, 256, (10, 3072), dtype=np.uint8)
+        (folder / part).write_bytes(pickle.dumps({"data": pixels, "labels": list(range(10))}))
+    return folder.parent
+
+
 def name(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
@@ -38,9 +54,11 @@ def pictures_of(model: LightningModule) -> set[str]:
 
 
 @pytest.mark.parametrize("config", TECHNIQUES, ids=name)
-def test_config_runs_through_every_stage(config: Path, tmp_path: Path, mnist_root: Path, picture_root: Path) -> None:
+def test_config_runs_through_every_stage(
+    config: Path, tmp_path: Path, mnist_root: Path, picture_root: Path, cifar_root: Path
+) -> None:
     words = ["--config", str(config), "--config", str(CONFIGS / "overlay/debug.yaml"), f"--run.dir={tmp_path}"]
-    roots = {"MNIST": mnist_root, "ImageFolder": picture_root}
+    roots = {"MNIST": mnist_root, "ImageFolder": picture_root, "CIFAR10": cifar_root}
     if root := roots.get(yaml.safe_load(config.read_text())["data"]["class_path"]):
         words.append(f"--data.init_args.root={root}")
     fitted = cli.main(["fit", *words, "--run.id=smoke"])
