@@ -143,6 +143,7 @@ def settings(config: str, workers: int = 0, accumulate: int = 1, one_cycle: bool
         "--trainer.accelerator=cpu",
         f"--trainer.max_epochs={EPOCHS}",
         f"--trainer.limit_train_batches={BATCHES}",
+        "--trainer.check_val_every_n_epoch=1",
         "--trainer.log_every_n_steps=1",
         f"--trainer.accumulate_grad_batches={accumulate}",
         f"--data.init_args.num_workers={workers}",
