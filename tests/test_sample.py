@@ -25,6 +25,9 @@ class Numbered(VAE):
     def labels_of(self, n: int, label: int | None) -> Tensor:
         return torch.arange(n) % 10 if label is None else torch.full((n,), label)
 
+    def decode(self, z: Tensor, *label: Tensor) -> Tensor:
+        return super().decode(z)
+
     def sample(self, n: int, label: int | None = None) -> Tensor:
         if label is not None and not 0 <= label < 10:
             raise ValueError(f"label is {label}: choose one from 0 to 9")
