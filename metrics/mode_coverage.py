@@ -11,10 +11,11 @@ _FAIR = 0.1  # part of its share of the samples that a mode needs to be covered
 
 
 class Coverage(NamedTuple):
-    """Number of modes that are covered, and the share in [0, 1] of samples of high quality."""
+    """Number of modes that are covered, share in [0, 1] of samples of high quality, distance in [0, 1] to the mixture."""
 
     modes_covered: Tensor
     high_quality: Tensor
+    mode_distance: Tensor
 
 
 class ModeCoverage(Metric):
@@ -25,6 +26,9 @@ class ModeCoverage(Metric):
 
     Source: high-quality samples as in Srivastava et al., "VEEGAN" (2017); the least share of a mode is this project's,
     because a single stray point makes no mode.
+
+    The distance is the total variation between how the samples and how the mixture itself fall on the reaches of the
+    modes and on what lies beyond them all: modes that are missing or favoured and points of low quality all add to it.
 
     Args:
         modes: float (K, D), centres.
@@ -55,6 +59,12 @@ class ModeCoverage(Metric):
         self.count = self.count + len(points)
 
     def compute(self) -> Coverage:
-        """Modes covered, and the share of high quality, float64 scalars."""
+        """Modes covered, share of high quality, and distance to the mixture, float64 scalars."""
         least = (self.count * _FAIR / len(self.modes)).clamp_min(1)
-        return Coverage((self.hits >= least).sum().double(), self.hits.sum() / self.count)
+        share = self.hits / self.count
+        # of a round Gaussian's mass, what lies within the reach: the squared distance follows a chi-squared law
+        half = torch.tensor([self.modes.shape[1] / 2, _REACH**2 / 2], dtype=torch.float64, device=self.hits.device)
+        within = torch.special.gammainc(half[0], half[1])
+        beyond = (share.sum() - within).abs()
+        distance = 0.5 * ((share - within / len(self.modes)).abs().sum() + beyond)
+        return Coverage((self.hits >= least).sum().double(), share.sum(), distance)
