@@ -11,7 +11,7 @@ _FAIR = 0.1  # part of its share of the samples that a mode needs to be covered
 
 
 class Coverage(NamedTuple):
-    """Number of modes that are covered, share in [0, 1] of samples of high quality, distance in [0, 1] to the mixture."""
+    """Number of covered modes, share in [0, 1] of samples of high quality, distance in [0, 1] to the mixture."""
 
     modes_covered: Tensor
     high_quality: Tensor

@@ -47,6 +47,6 @@ def process(rank: int, folder: Path) -> None:
 def test_two_processes_score_like_one(tmp_path: Path) -> None:
     mp.spawn(process, (tmp_path,), nprocs=2)
     expected = scores(real, generated)
-    assert len(expected) == 8
+    assert len(expected) == 9
     for rank in range(2):
         assert torch.load(tmp_path / f"{rank}.pt") == pytest.approx(expected, rel=1e-9)
