@@ -8,14 +8,12 @@ A row whose run has been tested is read, not trained again; one that was interru
 import argparse
 import csv
 import json
-import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from benchmarks import commands
+from benchmarks.commands import ROOT
 
 
 @dataclass(frozen=True)
@@ -75,16 +73,11 @@ def measure(row: Row, root: str, runs: str, seed: int) -> None:
     run = folder(row, Path(runs), seed)
     if (run / "test.json").exists():
         return
-    where = [f"--run.dir={runs}", "--run.experiment=benchmark-autoencoders", f"--run.id={run.name}"]
     config = [f"--config={ROOT / 'configs' / row.config}.yaml", f"--data.init_args.root={root}"]
     seconds = {}
     for stage, words in (("fit", [*config, f"--seed_everything={seed}", *row.fit]), ("test", [*row.test])):
         start = time.perf_counter()
-        subprocess.run(
-            [sys.executable, str(ROOT / "cli.py"), stage, *words, *where],
-            env={"OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"} | dict(os.environ),
-            check=True,
-        )
+        commands.run(stage, *words, *commands.place(run))
         seconds[stage] = round(time.perf_counter() - start, 1)
     (run / "seconds.json").write_text(json.dumps(seconds) + "\n")
 

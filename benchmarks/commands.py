@@ -32,7 +32,7 @@ def train(folder: Path, *words: str) -> None:
     if (folder / "seconds.json").exists():
         return
     start = time.perf_counter()
-    run("fit", *words, *_place(folder))
+    run("fit", *words, *place(folder))
     (folder / "seconds.json").write_text(json.dumps({"fit": round(time.perf_counter() - start, 1)}) + "\n")
 
 
@@ -41,18 +41,19 @@ def train_and_test(folder: Path, *words: str) -> None:
     if (folder / "test.json").exists():
         return
     train(folder, *words)
-    run("test", *_place(folder), f"--ckpt_path={folder / 'checkpoints' / 'last.ckpt'}")
+    run("test", *place(folder), f"--ckpt_path={folder / 'checkpoints' / 'last.ckpt'}")
 
 
 def sample(folder: Path, n: int) -> Path:
     """Draw from a trained run if that has not been done, and return the file of the samples."""
     drawn = folder / f"drawn_{n}" / "samples.npz"
     if not drawn.exists():
-        run("sample", *_place(folder), f"--n={n}", f"--out={drawn.parent}")
+        run("sample", *place(folder), f"--n={n}", f"--out={drawn.parent}")
     return drawn
 
 
-def _place(folder: Path) -> list[str]:
+def place(folder: Path) -> list[str]:
+    """The flags that name a run, `<dir>/<experiment>/<id>`."""
     return [f"--run.dir={folder.parents[1]}", f"--run.experiment={folder.parent.name}", f"--run.id={folder.name}"]
 
 

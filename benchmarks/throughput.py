@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import sub, truediv
-from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).parent.parent
+from benchmarks.commands import ROOT, number
+
 ROWS = ("training", "gan", "data", "start", "memory")
 GAN_BATCHES, GAN_BATCH_SIZE = 100, 64
 
@@ -137,11 +137,6 @@ def memories(measured: Sequence[Measured]) -> list[float]:
 def spread(values: Sequence[float]) -> str:
     """Median, lowest and highest of some values; nothing if there are none."""
     return f"{number(median(values))} ({number(min(values))} to {number(max(values))})" if values else ""
-
-
-def number(value: float) -> str:
-    """Three significant digits, and all digits before the point."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ seen is what the model made.
 """
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from torch import Tensor
+
+from callbacks.whole_file import whole_file
 
 DPI = 150
 TILE = 96  # pixels that an image is enlarged to, as nearly as a whole factor can
@@ -38,13 +39,8 @@ def save_png(figure: Figure, path: Path) -> None:
         figure: what to write, at its own resolution.
         path: the PNG to write; its folder is made if it is missing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(path) as unfinished:
         figure.savefig(unfinished, format="png", dpi="figure", metadata={"Software": None})
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def enlargement(height: int, width: int) -> int:

@@ -27,12 +27,12 @@ from callbacks.protocols import (
     Decoding,
     Embedding,
     Generative,
-    KnownModes,
     LatentGenerative,
     Reconstructive,
 )
 from callbacks.publishing import batches_seen, forget_later_frames, publish, publish_frame
 from callbacks.undisturbed import undisturbed
+from metrics import KnownModes
 
 SEED = 0  # of the draws behind every picture, so that pictures of one run show the same noise
 PATHS, STEPS = 8, 10  # between samples, and images on each

@@ -7,8 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from callbacks.drawing import DPI, FONT_SIZE, INK, SPLIT_COLORS, tidy
-
-_WITHIN = 3.0  # standard deviations of a mode, beyond which a sample is of poor quality
+from metrics import REACH
 
 
 def sample_scatter(samples: Tensor, data: Tensor | None, modes: tuple[Tensor, float] | None, title: str) -> Figure:
@@ -32,7 +31,7 @@ def sample_scatter(samples: Tensor, data: Tensor | None, modes: tuple[Tensor, fl
     low, high = shown.min(0).values, shown.max(0).values
     centre, reach = (low + high) / 2, 0.65 * float((high - low).max().clamp(min=1e-6))
     if modes is not None:
-        reach += _WITHIN * modes[1]
+        reach += REACH * modes[1]
     axes.set_xlim(float(centre[0]) - reach, float(centre[0]) + reach)
     axes.set_ylim(float(centre[1]) - reach, float(centre[1]) + reach)
     if data is not None:
@@ -40,7 +39,7 @@ def sample_scatter(samples: Tensor, data: Tensor | None, modes: tuple[Tensor, fl
     style: dict[str, Any] = {"color": SPLIT_COLORS["val"], "alpha": 0.6, "linewidths": 0}
     axes.scatter(samples[:, 0], samples[:, 1], s=7, zorder=2, label="samples", **style)
     if modes is not None:
-        centres, width = modes[0].numpy(), 2 * _WITHIN * modes[1]
+        centres, width = modes[0].numpy(), 2 * REACH * modes[1]
         circles = EllipseCollection(
             [width] * len(centres),
             [width] * len(centres),

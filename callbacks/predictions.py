@@ -13,6 +13,8 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from numpy.typing import NDArray
 from torch import Tensor
 
+from callbacks.whole_file import whole_file
+
 Arrays = dict[str, NDArray[Any]]
 FILES = {"latent": "latents.npz", "sample": "samples.npz"}  # by what is predicted
 
@@ -101,13 +103,7 @@ def _gather(part: Arrays, trainer: Trainer) -> list[Arrays]:
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
     """Write arrays so that ``path``, an ``.npz``, holds the old ones or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())

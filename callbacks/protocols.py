@@ -133,15 +133,3 @@ class Compared(Protocol):
     def measured_with(self) -> dict[str, str | int]:
         """Name to description or number, of what stands beside the metrics."""
         ...
-
-
-@runtime_checkable
-class KnownModes(Protocol):
-    """Data from a mixture of isotropic Gaussians."""
-
-    @property
-    def modes(self) -> Tensor:
-        """Centres of the modes, float32 (K, D)."""
-        ...
-
-    mode_std: float

@@ -1,7 +1,6 @@
 """Pictures on their way to the run's folder and to Weights & Biases."""
 
 import math
-import os
 from pathlib import Path
 
 from lightning.pytorch import Trainer
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from callbacks.drawing import save_png
+from callbacks.whole_file import whole_file
 
 MOST_FRAMES = 60
 _SIDE = 500  # pixels that a frame has at most
@@ -52,7 +52,6 @@ def publish_frame(trainer: Trainer, picture: Path) -> Path:
     """
     step = batches_seen(trainer)
     frame = _frames(trainer) / f"{picture.stem}-{step:09d}.png"
-    frame.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(picture) as image:
         factor = math.ceil(max(image.size) / _SIDE)  # a whole one keeps the pixels of enlarged images sharp
         small = image.convert("RGB").reduce(factor).quantize()
@@ -100,9 +99,5 @@ def _frames(trainer: Trainer) -> Path:
 
 def _save(image: Image.Image, path: Path, **settings: object) -> None:
     """Replace a picture as a whole."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(path) as unfinished:
         image.save(unfinished, format=path.suffix[1:].upper(), **settings)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -13,8 +13,9 @@ from callbacks.drawing import sample_panel, save_png
 from callbacks.pictures import columns_of
 from callbacks.point_drawing import sample_scatter
 from callbacks.predictions import save_arrays
-from callbacks.protocols import Conditional, Generative, KnownModes
+from callbacks.protocols import Conditional, Generative
 from callbacks.undisturbed import undisturbed
+from metrics import KnownModes
 
 _CHUNK = 500  # samples drawn at once, which bounds the memory; conditional models begin anew with the first class
 _SHOWN = 400  # images that a picture has at most

@@ -12,6 +12,7 @@ from lit_models.base import (
     OptimizerFactory,
     SchedulerFactory,
     TrainingImages,
+    label_and_index,
 )
 from lit_models.single_loss import SingleLossTechnique
 from metrics import PCAReconstruction
@@ -130,5 +131,4 @@ class Autoencoder(SingleLossTechnique):
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Codes of a batch, with the labels where known."""
-        known = {name: value for name, value in batch._asdict().items() if name in ("label", "index")}
-        return {"latent": self.embed(batch.image), **known}
+        return {"latent": self.embed(batch.image), **label_and_index(batch)}

@@ -4,7 +4,7 @@ import inspect
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import torch
@@ -46,6 +46,11 @@ class TrainingImages(Protocol):
 
     def training_images(self) -> Iterator[Tensor]:
         """The training images, (B, C, H, W) float32 in [0, 1]."""
+
+
+def label_and_index(batch: Any) -> dict[str, Tensor]:
+    """What a prediction repeats of its batch: the label of each example where known, and its position in the data."""
+    return {name: value for name, value in batch._asdict().items() if name in ("label", "index")}
 
 
 class Technique(LightningModule):
@@ -90,16 +95,20 @@ class Technique(LightningModule):
         return FreshNoise(batch.index) if self.training else KeyedNoise(batch.index)
 
     def log_terms(self, stage: Literal["train", "val", "test"], terms: NamedTuple, batch: Any) -> None:
-        """Log each term as `<stage>/<name>`.
+        """Log each term as `<stage>/<name>`: in training as `log_training`, else as means over the part."""
+        if stage == "train":
+            self.log_training(terms._asdict())
+        else:
+            self.log_means({f"{stage}/{name}": value for name, value in terms._asdict().items()}, batch)
 
-        Training terms are logged only on the batches that the loggers write (a call costs about
-        280 microseconds a key whether written or not); others as means weighted by batch size.
+    def log_training(self, terms: Mapping[str, Tensor]) -> None:
+        """Log terms of a training batch as `train/<name>`, on the batches that the loggers write.
+
+        A call costs about 280 microseconds a key, whether it is written or not.
         """
-        names = {f"{stage}/{name}": value for name, value in terms._asdict().items()}
-        if stage != "train":
-            self.log_means(names, batch)
-        elif self.logs_now:
-            self.log_dict(names, on_step=True, on_epoch=False, prog_bar=True, sync_dist=True)
+        if self.logs_now:
+            named = {f"train/{name}": value for name, value in terms.items()}
+            self.log_dict(named, on_step=True, on_epoch=False, prog_bar=True, sync_dist=True)
 
     @property
     def logs_now(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from lit_models.base import OptimizerFactory, SchedulerFactory
+from lit_models.base import OptimizerFactory, SchedulerFactory, label_and_index
 from lit_models.single_loss import SingleLossTechnique
 from networks import ConvClassifier, ImageShape
 from objectives import cross_entropy
@@ -86,5 +86,4 @@ class Classifier(SingleLossTechnique):
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Codes and predicted classes of a batch, with the labels where known."""
-        known = {name: value for name, value in batch._asdict().items() if name in ("label", "index")}
-        return {"latent": self.embed(batch.image), "predicted": self(batch.image).argmax(1), **known}
+        return {"latent": self.embed(batch.image), "predicted": self(batch.image).argmax(1), **label_and_index(batch)}

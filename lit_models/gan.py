@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch.optim import Adam
 
 from lit_models.alternating import AlternatingTechnique, Player, Terms
 from lit_models.base import OptimizerFactory, SchedulerFactory
-from metrics import ModeCoverage, SampleQuality
+from metrics import KnownModes, ModeCoverage, SampleQuality
 from networks import (
     DifferentiableAugmentation,
     FeatureExtractor,
@@ -26,19 +26,6 @@ GeneratorFactory = Callable[[int, Sequence[int], int], nn.Module]
 DiscriminatorFactory = Callable[[Sequence[int], int], nn.Module]
 
 _WASSERSTEIN_PENALTY = 10.0  # Gulrajani et al. (2017)
-
-
-@runtime_checkable
-class Mixture(Protocol):
-    """Data drawn from known modes."""
-
-    @property
-    def modes(self) -> Tensor:
-        """float32 (K, D), the centres."""
-
-    @property
-    def mode_std(self) -> float:
-        """Standard deviation of each mode, in every direction."""
 
 
 class Hand(NamedTuple):
@@ -240,15 +227,13 @@ class GAN(AlternatingTechnique):
             terms |= self.turn("generator", self.generator_terms, shown, shares)
             self.average.update(self.generator, self.trainer.global_step)
         self.batch_step += 1
-        if self.logs_now:
-            named = {f"train/{name}": value for name, value in terms.items()}
-            self.log_dict(named, on_step=True, on_epoch=False, prog_bar=True, sync_dist=True)
+        self.log_training(terms)
         return {name: value for name, value in terms.items() if name.endswith("_loss")}
 
     def setup(self, stage: str) -> None:
         """Look whether the modes of the data are known."""
         data = getattr(self.trainer, "datamodule", None)
-        if isinstance(data, Mixture):
+        if isinstance(data, KnownModes):
             self.quality.coverage = ModeCoverage(data.modes, data.mode_std)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:

@@ -6,18 +6,20 @@ from metrics.example_mean import ExampleMean
 from metrics.frechet import FrechetDistance
 from metrics.kernel_distance import KernelDistance
 from metrics.mean_activation import MeanActivation
-from metrics.mode_coverage import Coverage, ModeCoverage
+from metrics.mode_coverage import REACH, Coverage, KnownModes, ModeCoverage
 from metrics.pca import PCAReconstruction
 from metrics.precision_recall import PrecisionAndRecall, PrecisionRecall
 from metrics.sample_quality import SampleQuality
 
 __all__ = [
+    "REACH",
     "ActiveUnits",
     "Coverage",
     "Diversity",
     "ExampleMean",
     "FrechetDistance",
     "KernelDistance",
+    "KnownModes",
     "MeanActivation",
     "ModeCoverage",
     "PCAReconstruction",

@@ -1,13 +1,26 @@
 """How many modes of a known mixture a generative model found."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-_REACH = 3.0  # standard deviations around a mode within which a sample counts as one of it
+REACH = 3.0  # standard deviations around a mode within which a sample counts as one of it
 _FAIR = 0.1  # part of its share of the samples that a mode needs to be covered
+
+
+@runtime_checkable
+class KnownModes(Protocol):
+    """Data from a mixture of isotropic Gaussians of equal weight."""
+
+    @property
+    def modes(self) -> Tensor:
+        """Centres of the modes, float32 (K, D)."""
+
+    @property
+    def mode_std(self) -> float:
+        """Standard deviation of each mode, in every direction."""
 
 
 class Coverage(NamedTuple):
@@ -54,7 +67,7 @@ class ModeCoverage(Metric):
         """Add generated points (B, D)."""
         offsets = points.detach().double().unsqueeze(1) - self.modes  # (B, K, D)
         distance, nearest = offsets.square().sum(2).sqrt().min(1)
-        close = (distance <= _REACH * self.std).double()
+        close = (distance <= REACH * self.std).double()
         self.hits = self.hits.index_add(0, nearest, close)
         self.count = self.count + len(points)
 
@@ -63,7 +76,7 @@ class ModeCoverage(Metric):
         least = (self.count * _FAIR / len(self.modes)).clamp_min(1)
         share = self.hits / self.count
         # of a round Gaussian's mass, what lies within the reach: the squared distance follows a chi-squared law
-        half = torch.tensor([self.modes.shape[1] / 2, _REACH**2 / 2], dtype=torch.float64, device=self.hits.device)
+        half = torch.tensor([self.modes.shape[1] / 2, REACH**2 / 2], dtype=torch.float64, device=self.hits.device)
         within = torch.special.gammainc(half[0], half[1])
         beyond = (share.sum() - within).abs()
         distance = 0.5 * ((share - within / len(self.modes)).abs().sum() + beyond)
