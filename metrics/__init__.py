@@ -1,6 +1,7 @@
 """Metrics that several techniques share, correct over unequal batches and several processes."""
 
 from metrics.active_units import ActiveUnits
+from metrics.annealed_importance import LogPartition, annealed_importance, exact_log_partition
 from metrics.diversity import Diversity
 from metrics.example_mean import ExampleMean
 from metrics.frechet import FrechetDistance
@@ -20,10 +21,13 @@ __all__ = [
     "FrechetDistance",
     "KernelDistance",
     "KnownModes",
+    "LogPartition",
     "MeanActivation",
     "ModeCoverage",
     "PCAReconstruction",
     "PrecisionAndRecall",
     "PrecisionRecall",
     "SampleQuality",
+    "annealed_importance",
+    "exact_log_partition",
 ]

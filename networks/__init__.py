@@ -12,13 +12,19 @@ from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
 from networks.mlp import MLPDecoder, MLPEncoder
 from networks.moving_average import MovingAverage
-from networks.noise import FreshNoise, KeyedNoise, Noise
+from networks.noise import FreshNoise, KeyedNoise, Noise, SeededNoise
+from networks.rbm import RBM, BinaryRBM, GaussianRBM
 from networks.residual_gan import ResidualDiscriminator, ResidualGenerator
 from networks.shapes import ImageShape
+from networks.stack import StackNetwork
+from networks.stack_layers import AutoencoderLayer, DenoisingLayer, LayerStep, SparseLayer, StackLayer
 
 __all__ = [
+    "RBM",
     "Activation",
+    "AutoencoderLayer",
     "Bernoulli",
+    "BinaryRBM",
     "CPUSyncBatchNorm",
     "ConvClassifier",
     "ConvDecoder",
@@ -26,15 +32,18 @@ __all__ = [
     "Corruption",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "DenoisingLayer",
     "DifferentiableAugmentation",
     "DigitFeatures",
     "FeatureExtractor",
     "FreshNoise",
     "Gaussian",
     "GaussianCorruption",
+    "GaussianRBM",
     "ImageShape",
     "InceptionFeatures",
     "KeyedNoise",
+    "LayerStep",
     "Likelihood",
     "MLPDecoder",
     "MLPDiscriminator",
@@ -47,5 +56,9 @@ __all__ = [
     "ResidualDiscriminator",
     "ResidualGenerator",
     "SaltAndPepperCorruption",
+    "SeededNoise",
+    "SparseLayer",
+    "StackLayer",
+    "StackNetwork",
     "activation_class",
 ]

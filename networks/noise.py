@@ -39,6 +39,28 @@ class FreshNoise:
         return torch.rand(self._batch, *shape, device=self._device)
 
 
+class SeededNoise:
+    """Numbers of a generator of its own, which follow from the seed alone.
+
+    Args:
+        batch: number of examples, B.
+        seed: of the generator.
+        device: where the numbers are.
+    """
+
+    def __init__(self, batch: int, seed: int, device: torch.device | str = "cpu") -> None:
+        self._batch = batch
+        self._generator = torch.Generator(device).manual_seed(seed)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers of shape (B, *shape)."""
+        return torch.randn(self._batch, *shape, generator=self._generator, device=self._generator.device)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform numbers in [0, 1) of shape (B, *shape)."""
+        return torch.rand(self._batch, *shape, generator=self._generator, device=self._generator.device)
+
+
 class KeyedNoise:
     """Numbers that depend only on the seed, the example and how many draws came before.
 
