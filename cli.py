@@ -28,6 +28,7 @@ CALLBACKS = {
     "checkpoint": callbacks.Checkpoint,
     "early_stopping": callbacks.EarlyStopping,
     "pictures": callbacks.Pictures,
+    "pretraining": callbacks.GreedyPretraining,
 }
 # what is never written in a configuration, because it follows another setting
 LINKED = {

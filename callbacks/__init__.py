@@ -8,6 +8,7 @@ from callbacks.early_stopping import EarlyStopping
 from callbacks.epoch_lines import EpochLines
 from callbacks.every_run import callbacks_of_every_run
 from callbacks.first_batch import FirstBatch
+from callbacks.greedy_pretraining import GreedyPretraining
 from callbacks.hardware import hardware_problems
 from callbacks.layer_sync import SyncBatchNorm
 from callbacks.learning_curves import LearningCurves
@@ -47,6 +48,7 @@ __all__ = [
     "EarlyStopping",
     "EpochLines",
     "FirstBatch",
+    "GreedyPretraining",
     "LearningCurves",
     "MetricsFile",
     "Monitors",

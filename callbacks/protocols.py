@@ -6,9 +6,10 @@ called on the model in eval mode, without gradients, with images as float32 (B, 
 At the end there is what a callback may know of the data.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @runtime_checkable
@@ -132,4 +133,50 @@ class Compared(Protocol):
     @property
     def measured_with(self) -> dict[str, str | int]:
         """Name to description or number, of what stands beside the metrics."""
+        ...
+
+
+@runtime_checkable
+class LayerWise(Protocol):
+    """A model whose layers can be trained one after the other before the whole is."""
+
+    layers: nn.ModuleList
+    phase: str | None
+    codes: Tensor | None
+    reference: Tensor | None
+
+    def enter(self, phase: str | None, steps_before: int = 0) -> Iterable[nn.Parameter]:
+        """Begins a phase, and returns the parameters that it trains; all else is frozen and in eval mode.
+
+        Args:
+            phase: ``layer1``, ``layer2``, ..., ``readout`` for the head alone, ``fine_tuning`` for the whole; None for
+                no phase, in which nothing is frozen.
+            steps_before: optimizer steps before the phase, which its schedule leaves out.
+        """
+        ...
+
+    def phase_input(self, image: Tensor) -> Tensor:
+        """Returns what the phase at hand is trained on.
+
+        Args:
+            image: float32 (B, C, H, W) in [0, 1].
+
+        Returns:
+            (B, D), the codes of what lies below.
+        """
+        ...
+
+    def take_over(self) -> None:
+        """Gives the whole the weights of the layers."""
+        ...
+
+
+@runtime_checkable
+class TrainingSet(Protocol):
+    """Data that can hand over its training images."""
+
+    augmentation: object | None
+
+    def training_images(self) -> Iterator[Tensor]:
+        """Yields the training images in order and without augmentation, (B, C, H, W) float32 in [0, 1]."""
         ...

@@ -4,12 +4,14 @@ from lit_models.alternating import AlternatingTechnique
 from lit_models.autoencoder import Autoencoder
 from lit_models.base import Technique
 from lit_models.classifier import Classifier
+from lit_models.dbn import DeepBeliefNetwork
 from lit_models.denoising_autoencoder import DenoisingAutoencoder
 from lit_models.gan import GAN
 from lit_models.iwae import IWAE
 from lit_models.schedules import WarmupCosine
 from lit_models.single_loss import SingleLossTechnique
 from lit_models.sparse_autoencoder import SparseAutoencoder
+from lit_models.stacked import StackedClassifier
 from lit_models.vae import VAE
 
 __all__ = [
@@ -19,9 +21,11 @@ __all__ = [
     "AlternatingTechnique",
     "Autoencoder",
     "Classifier",
+    "DeepBeliefNetwork",
     "DenoisingAutoencoder",
     "SingleLossTechnique",
     "SparseAutoencoder",
+    "StackedClassifier",
     "Technique",
     "WarmupCosine",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import torch
+import torch.distributed as dist
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -21,7 +22,7 @@ DecoderFactory = Callable[[int, ImageShape], nn.Module]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
-_PLAIN = (bool, int, float, str, list, dict, type(None))
+_PLAIN = (bool, int, float, str, type(None))
 
 if not torch.cuda.is_available():
     # Lightning sets it. PyTorch's optimizers ask for a GPU at every step, and would search the disk for its driver.
@@ -97,17 +98,17 @@ class Technique(LightningModule):
     def log_terms(self, stage: Literal["train", "val", "test"], terms: NamedTuple, batch: Any) -> None:
         """Log each term as `<stage>/<name>`: in training as `log_training`, else as means over the part."""
         if stage == "train":
-            self.log_training(terms._asdict())
+            self.log_training(terms._asdict(), stage)
         else:
             self.log_means({f"{stage}/{name}": value for name, value in terms._asdict().items()}, batch)
 
-    def log_training(self, terms: Mapping[str, Tensor]) -> None:
-        """Log terms of a training batch as `train/<name>`, on the batches that the loggers write.
+    def log_training(self, terms: Mapping[str, Tensor], stage: str = "train") -> None:
+        """Log terms of a training batch as `<stage>/<name>`, on the batches that the loggers write.
 
         A call costs about 280 microseconds a key, whether it is written or not.
         """
         if self.logs_now:
-            named = {f"train/{name}": value for name, value in terms.items()}
+            named = {f"{stage}/{name}": value for name, value in terms.items()}
             self.log_dict(named, on_step=True, on_epoch=False, prog_bar=True, sync_dist=True)
 
     @property
@@ -129,6 +130,14 @@ class Technique(LightningModule):
             mean.update(value, len(batch[0]))
             self.log(name, mean, on_step=False, on_epoch=True, metric_attribute=f"_means.{key}")
 
+    def mean_over_processes(self, mean: Tensor) -> Tensor:
+        """Mean over all processes of one over this process's part of a batch, (D,), with its gradient."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return mean
+        gathered = self.all_gather(mean, sync_grads=True)  # (D,), or (processes, D)
+        assert isinstance(gathered, Tensor)
+        return gathered.view(-1, len(mean)).mean(0)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep only plain values among the hyper-parameters, so that a checkpoint holds data and no code.
 
@@ -138,7 +147,7 @@ class Technique(LightningModule):
             # a shape is a tuple with names, which is a class and so code
             name: tuple(value) if isinstance(value, tuple) else value
             for name, value in checkpoint.get("hyper_parameters", {}).items()
-            if isinstance(value, tuple) or type(value) in _PLAIN
+            if isinstance(value, tuple) or _is_plain(value)
         }
         checkpoint["hyper_parameters"] = saved
         checkpoint["arguments_in_code"] = sorted(self._given - saved.keys())
@@ -152,3 +161,9 @@ class Technique(LightningModule):
         if missing := [name for name in checkpoint.get("arguments_in_code", []) if name not in self._given]:
             arguments = ", ".join(f"{name}=..." for name in missing)
             raise ValueError(f"the model was built in Python with its own {', '.join(missing)}: pass {arguments} again")
+
+
+def _is_plain(value: Any) -> bool:
+    if type(value) in (list, dict):
+        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
+    return type(value) in _PLAIN

@@ -72,14 +72,17 @@ class Classifier(SingleLossTechnique):
         return self.network.features(image) if isinstance(self.network, Featured) else self(image)
 
     def loss(self, batch: Any) -> ClassifierTerms:
-        """Cross-entropy and accuracy of a labelled batch.
+        """Cross-entropy and accuracy of a labelled batch."""
+        return self.terms(batch, self(batch.image))
+
+    def terms(self, batch: Any, logits: Tensor) -> ClassifierTerms:
+        """Cross-entropy and accuracy of logits (B, K) for the labels of a batch.
 
         Raises:
             ValueError: if the batch has no labels.
         """
         if not hasattr(batch, "label"):
             raise ValueError(f"a classifier needs labels, and a {type(batch).__name__} has none: choose labelled data")
-        logits = self(batch.image)
         total = cross_entropy(logits, batch.label, self.label_smoothing).mean()
         accuracy = (logits.argmax(1) == batch.label).float().mean()
         return ClassifierTerms(total, accuracy)

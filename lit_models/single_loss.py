@@ -1,9 +1,10 @@
 """What techniques need that minimise one loss."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -56,16 +57,25 @@ class SingleLossTechnique(Technique):
         """Log the terms of the loss as means over the test part."""
         self.log_terms("test", self.loss(batch), batch)
 
+    def trained_parameters(self) -> Iterable[nn.Parameter]:
+        """The parameters that the optimizer gets: all of them."""
+        return self.parameters()
+
+    @property
+    def steps_to_schedule(self) -> float:
+        """Steps of the optimizer from the schedule's first to its last: those of the whole run."""
+        return self.trainer.estimated_stepping_batches
+
     def configure_optimizers(self) -> Any:
         """Build the optimizer and the scheduler from their factories."""
-        optimizer = self._make_optimizer(self.parameters())
+        optimizer = self._make_optimizer(self.trained_parameters())
         if self._make_scheduler is None:
             return optimizer
         scheduler = self._make_scheduler(optimizer)
         if isinstance(scheduler, WarmupCosine):
             if self._scheduler_interval != "step":
                 raise ValueError("scheduler_interval is 'epoch': WarmupCosine counts steps, set it to step")
-            scheduler.start(self.trainer.estimated_stepping_batches)
+            scheduler.start(self.steps_to_schedule)
         schedule: dict[str, Any] = {"scheduler": scheduler, "interval": self._scheduler_interval}
         if isinstance(scheduler, ReduceLROnPlateau):
             schedule["monitor"] = "val/total"

@@ -4,7 +4,6 @@ import math
 from typing import Literal, NamedTuple
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from lit_models.autoencoder import Autoencoder
@@ -73,17 +72,10 @@ class SparseAutoencoder(Autoencoder):
         """Reconstruction error plus the sparsity penalty on the batch mean over all processes."""
         code = self.embed(self.model_input(batch))
         reconstruction = self.reconstruction_loss(code, batch.image)
-        rho_hat = self._mean_over_processes(code.float().mean(0))  # (B, D) -> (D,)
+        rho_hat = self.mean_over_processes(code.float().mean(0))  # (B, D) -> (D,)
         sparsity = kl_sparsity(rho_hat, self.rho)
         total = reconstruction + self.sparsity_weight * sparsity
         return SparseTerms(total, reconstruction, sparsity, rho_hat.mean())
-
-    def _mean_over_processes(self, mean: Tensor) -> Tensor:
-        if not (dist.is_available() and dist.is_initialized()):
-            return mean
-        gathered = self.all_gather(mean, sync_grads=True)  # (D,), or (processes, D)
-        assert isinstance(gathered, Tensor)
-        return gathered.view(-1, len(mean)).mean(0)
 
     def validation_step(self, batch: Images, batch_idx: int) -> None:
         """Log the reconstruction error; the penalty follows from the mean over the whole part."""

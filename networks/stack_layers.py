@@ -127,7 +127,8 @@ class AutoencoderLayer(StackLayer):
 
     def loss(self, x: Tensor, step: LayerStep) -> dict[str, Tensor]:
         """Reconstruction error, summed over an input and averaged over the batch."""
-        return {"loss": self._error(self.encode(self.model_input(x, step)), x)}
+        reconstruction = self._error(self.encode(self.model_input(x, step)), x)
+        return {"loss": reconstruction, "reconstruction": reconstruction}
 
     def evaluate(self, x: Tensor, step: LayerStep) -> dict[str, Tensor]:
         """The same."""
