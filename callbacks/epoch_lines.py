@@ -8,6 +8,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
+from callbacks.protocols import Phased
+
 LINES = 30
 
 
@@ -18,6 +20,10 @@ class EpochLines(Callback):
     training batches and seconds are since training began in this process. The speed is what `Throughput` logged last,
     where it did. A fit of known length, in epochs or steps, prints about 30 lines at most, evenly spread, and always
     its last. Without validation there is a line for a training epoch.
+
+    While a `Phased` model pretrains, the line names the phase, and has that phase's loss and validation instead of the
+    totals: ``epoch 3/30  layer1  step 360  pretrain/layer1/loss 95.2  pretrain/layer1/val_reconstruction 97.1``. What
+    earlier phases logged is never in the lines of later ones.
 
     Args:
         metrics: names of metrics to print besides those that end in ``/total`` and those that callbacks monitor, for
@@ -41,12 +47,12 @@ class EpochLines(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reports, if this validation is a part of training."""
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
-            self._report(trainer)
+            self._report(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reports, where no validation does."""
         if not sum(trainer.num_val_batches):
-            self._report(trainer)
+            self._report(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints the last line if it was withheld, and names metrics that were asked for but never came.
@@ -59,11 +65,11 @@ class EpochLines(Callback):
         for name in sorted(self._unseen):
             rank_zero_warn(f"EpochLines was to print {name!r}, which this run never logged")
 
-    def _report(self, trainer: Trainer) -> None:
+    def _report(self, trainer: Trainer, model: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
         epoch = trainer.current_epoch + 1
-        line = self._line(trainer, epoch)
+        line = self._line(trainer, model, epoch)
         slot = _slot(trainer, epoch)
         if slot is None or slot > self._slot:
             self._slot = slot or 0
@@ -72,23 +78,37 @@ class EpochLines(Callback):
         else:
             self._withheld = line
 
-    def _line(self, trainer: Trainer, epoch: int) -> str:
+    def _line(self, trainer: Trainer, model: LightningModule, epoch: int) -> str:
         values = trainer.callback_metrics
         self._unseen -= set(values)
         monitored = [getattr(callback, "monitor", None) for callback in vars(trainer)["callbacks"]]
-        totals = sorted(name for name in values if name.endswith("/total") and name not in self.metrics)
-        shown = [name for name in dict.fromkeys([*totals, *monitored, *self.metrics]) if name in values]
+        phase = model.phase if isinstance(model, Phased) and model.pretrains else None
+        # Lightning keeps what earlier phases logged
+        current = [name for name in values if not name.startswith("pretrain/") or name.startswith(f"pretrain/{phase}/")]
+        if phase is None:
+            progress = sorted(name for name in current if name.endswith("/total"))
+        else:
+            progress = sorted(filter(_tells_progress, current), key=lambda name: "/val_" in name)
+        progress = [name for name in progress if name not in self.metrics]
+        shown = [name for name in dict.fromkeys([*progress, *monitored, *self.metrics]) if name in current]
         step = trainer.fit_loop.epoch_loop.total_batch_idx + 1
         speed = values.get("speed/samples_per_s")
         return "  ".join(
             [
                 f"epoch {epoch}/{trainer.max_epochs}" if (trainer.max_epochs or -1) > 0 else f"epoch {epoch}",
+                *([] if phase is None else [phase]),
                 f"step {step}",
                 *(f"{name} {float(values[name]):.4g}" for name in shown),
                 *([] if speed is None else [f"{float(speed):.0f} samples/s"]),
                 f"{time.monotonic() - self._began:.1f} s",
             ]
         )
+
+
+def _tells_progress(name: str) -> bool:
+    """Whether this metric of a phase is the loss, a score, or one of its validation."""
+    split, _, term = name.rpartition("/")
+    return split.startswith("pretrain/") and (term in ("loss", "total", "accuracy") or term.startswith("val_"))
 
 
 def _slot(trainer: Trainer, epoch: int) -> int | None:

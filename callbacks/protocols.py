@@ -127,6 +127,39 @@ class Decoding(Protocol):
 
 
 @runtime_checkable
+class Filtered(Protocol):
+    """A model whose units each look at the whole image, through weights that are an image themselves."""
+
+    def filters(self) -> Tensor:
+        """Returns the weights of the first layer's units as images, float32 (units, C, H, W), unbounded."""
+        ...
+
+
+@runtime_checkable
+class Phased(Protocol):
+    """A model that is trained in phases, of which only the last logs ``train/...`` and ``val/...``.
+
+    The others log ``pretrain/<phase>/<term>`` in training and ``pretrain/<phase>/val_<term>`` in validation. A phase
+    begins with an epoch, before its first batch.
+
+    Attributes:
+        phase: name of the phase at hand; None outside of training.
+    """
+
+    phase: str | None
+
+    @property
+    def pretrains(self) -> bool:
+        """Whether the phase at hand comes before the training of the whole."""
+        ...
+
+
+def pretrains(model: object) -> bool:
+    """Whether a model is in a phase before the training of the whole, in which it does not log what it is judged by."""
+    return isinstance(model, Phased) and model.pretrains
+
+
+@runtime_checkable
 class Compared(Protocol):
     """A model whose metrics mean nothing without what they were measured with."""
 

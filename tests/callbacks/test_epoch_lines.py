@@ -1,12 +1,15 @@
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from phases import fit_in_phases
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from callbacks.checkpoint import Checkpoint
 from callbacks.epoch_lines import EpochLines
 
 
@@ -118,3 +121,41 @@ def test_an_empty_validation_part_is_none(capsys: pytest.CaptureFixture[str]) ->
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     Trainer(**quiet, callbacks=[EpochLines()], accelerator="cpu", max_epochs=2).fit(Constant(), data, [])
     assert capsys.readouterr().out.count("epoch") == 2
+
+
+def test_a_phase_of_pretraining_has_its_name_and_no_number_of_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit_in_phases(tmp_path, [EpochLines()], epochs=5)
+    lines = [line.rsplit("  ", 1)[0] for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    readout = "pretrain/readout/total 3  pretrain/readout/accuracy 0.5"
+    validated = "pretrain/readout/val_total 3.5  pretrain/readout/val_accuracy 0.25"
+    assert lines == [
+        "epoch 1/5  layer1  step 2  pretrain/layer1/loss 1  pretrain/layer1/val_reconstruction 11",
+        "epoch 2/5  layer2  step 4  pretrain/layer2/loss 2  pretrain/layer2/val_reconstruction 21",
+        f"epoch 3/5  readout  step 6  {readout}  {validated}",
+        "epoch 4/5  step 8  train/total 4  val/total 4.5",
+        "epoch 5/5  step 10  train/total 5  val/total 5.5",
+    ]
+
+
+def test_metrics_that_are_asked_for_or_watched_appear_in_their_own_phase(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = EpochLines(["pretrain/layer1/free_energy_gap", "val/accuracy"])
+    fit_in_phases(tmp_path, [lines, Checkpoint("pretrain/layer2/reconstruction")], epochs=4)
+    layer1, layer2, readout, whole = capsys.readouterr().out.splitlines()[-4:]
+    assert "pretrain/layer1/free_energy_gap -1" in layer1
+    assert "pretrain/layer2/reconstruction 20" in layer2
+    assert "layer1" not in layer2 + readout + whole
+    assert "layer2" not in layer1 + readout + whole
+    assert "val/accuracy 0.625" in whole
+
+
+def test_without_validation_a_phase_has_its_lines_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit_in_phases(tmp_path, [EpochLines()], epochs=2, limit_val_batches=0)
+    lines = [line.rsplit("  ", 1)[0] for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert lines == [
+        "epoch 1/2  layer1  step 2  pretrain/layer1/loss 1",
+        "epoch 2/2  layer2  step 4  pretrain/layer2/loss 2",
+    ]
