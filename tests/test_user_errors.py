@@ -104,6 +104,10 @@ VALUES: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "pictures of none": ([*VAE, "--pictures.n_images=0"], ("pictures.n_images is 0",)),
     "selected on test data": ([*VAE, "--checkpoint.monitor=test/nll"], ("checkpoint.monitor is 'test/nll'",)),
     "stopped by test data": ([*VAE, "--early_stopping.monitor=test/nll"], ("early_stopping.monitor is 'test/nll'",)),
+    "stopped in pretraining": (
+        [*VAE, "--early_stopping.monitor=pretrain/layer1/loss"],
+        ("early_stopping.monitor is 'pretrain/layer1/loss'",),
+    ),
     "missing folder": ([*VAE, FOLDER, "--data.root=missing"], ("data.init_args.root='missing' is not a folder",)),
     "strategy": ([*VAE, "--trainer.strategy=ddpp"], ("trainer.strategy: there is no 'ddpp'", "'ddp'")),
     "accelerator": ([*VAE, "--trainer.accelerator=gpuu"], ("trainer.accelerator: there is no 'gpuu'", "'gpu'")),
