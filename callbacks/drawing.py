@@ -6,6 +6,7 @@ seen is what the model made.
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
@@ -223,15 +224,20 @@ def learning_curves(curves: Mapping[str, Mapping[str, Curve]], x_name: str = "st
     A panel is logarithmic where all its values are positive and a linear axis would press most of them to the floor.
 
     Args:
-        curves: term to split (``train``, ``val``) to (positions, values), in the order of the panels.
+        curves: term to split (``train``, ``val``) to (positions, values), in the order of the panels. Those of a phase
+            are named ``<phase> <term>`` and begin a row of their own.
         x_name: name of the horizontal axis.
     """
     assert curves, "there is nothing to draw"
-    columns = 2 if len(curves) == 4 else min(3, len(curves))
-    rows = math.ceil(len(curves) / columns)
+    phases = [list(terms) for _, terms in groupby(curves, lambda term: term.rpartition(" ")[0])]
+    longest = max(map(len, phases))
+    columns = min(4, longest) if len(phases) > 1 else 2 if longest == 4 else min(3, longest)
+    before = accumulate((math.ceil(len(terms) / columns) * columns for terms in phases), initial=0)
+    places = [start + place for start, terms in zip(before, phases, strict=False) for place in range(len(terms))]
+    rows = places[-1] // columns + 1
     figure = Figure(figsize=(3.5 * columns + 0.4, 2.5 * rows + 0.4), dpi=DPI, facecolor="white", layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes, (term, splits) in zip(panels, curves.items(), strict=False):
+    for axes, (term, splits) in zip(panels[places], curves.items(), strict=True):
         tidy(axes)
         axes.set_title(term, fontsize=FONT_SIZE + 1, color=INK)
         for split, (positions, values) in splits.items():
@@ -241,10 +247,10 @@ def learning_curves(curves: Mapping[str, Mapping[str, Curve]], x_name: str = "st
         if _needs_log([value for _, values in splits.values() for value in values]):
             _make_log(axes)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    for axes in panels[len(curves) :]:
-        axes.remove()
+    for place in set(range(len(panels))) - set(places):
+        panels[place].remove()
     for column in range(columns):
-        lowest = max(place for place in range(len(curves)) if place % columns == column)
+        lowest = max(place for place in places if place % columns == column)
         panels[lowest].set_xlabel(x_name, fontsize=FONT_SIZE, color=INK)
     present = [split for split in SPLIT_COLORS if any(split in splits for splits in curves.values())]
     handles = [Line2D([], [], color=SPLIT_COLORS[split], linewidth=1.6, label=split) for split in present]

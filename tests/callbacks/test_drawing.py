@@ -152,6 +152,23 @@ def test_training_and_validation_share_the_panel_of_their_term() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["train", "val"]
 
 
+def test_each_phase_begins_a_row() -> None:
+    terms = {"": 2, "layer1 ": 3, "layer2 ": 5, "readout ": 1}
+    names = [f"{phase}{letter}" for phase, count in terms.items() for letter in "abcde"[:count]]
+    figure = learning_curves({name: {"train": ([1, 2], [1.0, 0.5])} for name in names})
+    figure.draw_without_rendering()
+    places = {axes.get_title(): axes.get_position() for axes in figure.axes}
+    assert list(places) == names
+    lower = [places[first].y1 for first in ("a", "layer1 a", "layer2 a", "layer2 e", "readout a")]
+    assert lower == sorted(lower, reverse=True)
+    assert len(set(lower)) == 5
+    assert places["layer1 a"].y0 == pytest.approx(places["layer1 c"].y0)
+    for phase in terms:
+        assert places[f"{phase}a"].x0 == pytest.approx(places["a"].x0)
+    labelled = {axes.get_title() for axes in figure.axes if axes.get_xlabel()}
+    assert labelled == {"readout a", "layer2 b", "layer2 c", "layer2 d"}
+
+
 @pytest.mark.parametrize(
     ("values", "scale"),
     [
@@ -169,8 +186,9 @@ def test_log_scale_only_where_a_linear_one_hides_the_curve(values: list[float], 
 
 
 @pytest.mark.parametrize("terms", [1, 2, 4, 5, 7])
-def test_any_number_of_panels_can_be_written(terms: int, tmp_path: Path) -> None:
-    figure = learning_curves({f"term {i}": {"train": ([1, 2], [1.0, 0.5])} for i in range(terms)})
+@pytest.mark.parametrize("name", ["term{}", "layer{} loss"])
+def test_any_number_of_panels_can_be_written(name: str, terms: int, tmp_path: Path) -> None:
+    figure = learning_curves({name.format(i): {"train": ([1, 2], [1.0, 0.5])} for i in range(terms)})
     assert len(figure.axes) == terms
     assert written_pixels(figure, tmp_path).float().std() > 0
 

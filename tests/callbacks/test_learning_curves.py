@@ -3,10 +3,12 @@ from pathlib import Path
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
+from phases import fit_in_phases
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from callbacks.learning_curves import LearningCurves, read_curves
+from callbacks.metrics_file import MetricsFile
 
 
 class Regression(LightningModule):
@@ -78,3 +80,35 @@ def test_rows_of_a_continued_run_replace_those_before(tmp_path: Path) -> None:
     file = tmp_path / "metrics.csv"
     file.write_text("step,epoch,train/total\n10,0,3.0\n20,0,2.0\n10,0,2.5\n15,0,2.25\n")
     assert read_curves(file) == {"total": {"train": ([10, 15, 20], [2.5, 2.25, 2.0])}}
+
+
+def test_each_term_of_a_phase_has_a_panel_behind_those_of_the_whole(tmp_path: Path) -> None:
+    fit_in_phases(tmp_path, [LearningCurves()], epochs=4, logger=MetricsFile(tmp_path))
+    curves = read_curves(tmp_path / "metrics.csv")
+    assert list(curves) == [
+        "total",
+        "accuracy",
+        "layer1 loss",
+        "layer1 reconstruction",
+        "layer1 free_energy_gap",
+        "layer2 loss",
+        "layer2 reconstruction",
+        "layer2 free_energy_gap",
+        "readout accuracy",
+        "readout total",
+    ]
+    assert curves["layer2 reconstruction"] == {"train": ([2, 3], [20.0, 20.0]), "val": ([3], [21.0])}
+    assert curves["layer1 free_energy_gap"] == {"train": ([1], [-1.0])}
+    assert curves["readout total"] == {"train": ([4, 5], [3.0, 3.0]), "val": ([5], [3.5])}
+    assert curves["total"]["val"] == ([7], [4.5])
+
+
+def test_phases_are_in_the_order_in_which_they_began(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.csv"
+    columns = "pretrain/layer10/loss,pretrain/layer2/loss,pretrain/layer2/val_loss,pretrain/layer3/loss,pretrain/odd"
+    file.write_text(f"step,epoch,{columns}\n4,0,,3.0,,,1\n5,0,,,2.5,,1\n9,1,1.0,,,,1\n")
+    assert read_curves(file) == {
+        "layer2 loss": {"train": ([4], [3.0]), "val": ([5], [2.5])},
+        "layer10 loss": {"train": ([9], [1.0])},
+    }
+    assert list(read_curves(file)) == ["layer2 loss", "layer10 loss"]
