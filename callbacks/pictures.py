@@ -20,12 +20,14 @@ from callbacks.drawing import (
     traversal_panel,
 )
 from callbacks.examples import Examples
+from callbacks.filter_drawing import filter_panel
 from callbacks.point_drawing import sample_scatter
 from callbacks.protocols import (
     Conditional,
     Corrupting,
     Decoding,
     Embedding,
+    Filtered,
     Generative,
     LatentGenerative,
     Reconstructive,
@@ -48,6 +50,7 @@ class Pictures(Callback):
     - ``interpolation.png`` if it is ``LatentGenerative``: images on the way between codes of the prior
     - ``traversal.png`` if it is ``Embedding`` and ``Decoding``: the mean code, swept along single dimensions
     - ``latents.png`` if it is ``Embedding``, into two or more dimensions: codes in the plane, coloured by class
+    - ``filters.png`` if it is ``Filtered``: the weights of the first units, in training only as data do not change them
 
     It draws after the validation that completes every so many epochs, when training ends, and after a validation or
     test of its own; pictures of test data are named ``test_*.png``. A new picture replaces the one before. Only the
@@ -64,6 +67,8 @@ class Pictures(Callback):
         n_samples: new images in the panel of samples.
         traversal_dims: dimensions to sweep, those in which the codes vary most.
         scatter_points: most examples whose codes are drawn, kept in memory as uint8; also samples drawn as points.
+        n_filters: units in the panel of filters. They are the first ones, which show the dead among them, and are the
+            same in every picture.
 
     Attributes:
         paths: the pictures of this run so far, in the order in which they were first drawn.
@@ -79,6 +84,7 @@ class Pictures(Callback):
         n_samples: int = 64,
         traversal_dims: int = 10,
         scatter_points: int = 2000,
+        n_filters: int = 100,
     ) -> None:
         sizes = {
             "every_n_epochs": every_n_epochs,
@@ -86,6 +92,7 @@ class Pictures(Callback):
             "n_samples": n_samples,
             "traversal_dims": traversal_dims,
             "scatter_points": scatter_points,
+            "n_filters": n_filters,
         }
         for name, value in sizes.items():
             if value < 1:
@@ -95,6 +102,7 @@ class Pictures(Callback):
         self.n_samples = n_samples
         self.traversal_dims = traversal_dims
         self.scatter_points = scatter_points
+        self.n_filters = n_filters
         self.paths: list[Path] = []
         self._examples = Examples(max(n_images, scatter_points), scatter_points)
         self._periods = 0
@@ -178,6 +186,7 @@ class Pictures(Callback):
             "interpolation": self._interpolation,
             "traversal": self._traversal,
             "latents": self._latents,
+            **({"filters": self._filters} if trainer.state.fn == TrainerFn.FITTING else {}),
         }
 
     def _reconstructions(self, model: LightningModule) -> Figure | None:
@@ -243,6 +252,12 @@ class Pictures(Callback):
         title += f": first 2 of {codes.shape[1]} principal components, {share.sum():.0%} of the variance"
         names = (f"component 1 ({share[0]:.0%})", f"component 2 ({share[1]:.0%})")
         return latent_scatter(plane, labels, title, names)
+
+    def _filters(self, model: LightningModule) -> Figure | None:
+        if not isinstance(model, Filtered):
+            return None
+        filters = model.filters()[: self.n_filters]
+        return filter_panel(filters, columns_of(len(filters)))
 
     def _codes(self, embed: Callable[[Tensor], Tensor], device: torch.device) -> tuple[Tensor, Tensor | None]:
         """Finite codes (N, D) of the remembered images, and their labels (N,); on the CPU."""

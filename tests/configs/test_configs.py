@@ -11,7 +11,7 @@ import yaml
 from lightning import LightningModule
 
 import cli
-from callbacks.protocols import Embedding, Generative, Reconstructive
+from callbacks.protocols import Embedding, Filtered, Generative, Reconstructive
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 OVERLAYS = sorted((CONFIGS / "overlay").glob("*.yaml"))
@@ -50,7 +50,8 @@ def pictures_of(model: LightningModule) -> set[str]:
     """What the model's methods allow to draw, after `fit` and after `test`."""
     kinds = {"reconstructions": Reconstructive, "samples": Generative, "latents": Embedding}
     names = {f"{name}.png" for name, kind in kinds.items() if isinstance(model, kind)}
-    return names | {f"test_{name}" for name in names}
+    names |= {f"test_{name}" for name in names}
+    return names | ({"filters.png"} if isinstance(model, Filtered) else set())
 
 
 @pytest.mark.parametrize("config", TECHNIQUES, ids=name)
