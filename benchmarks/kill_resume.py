@@ -15,6 +15,7 @@ import argparse
 import csv
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -29,6 +30,9 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from benchmarks.launching import ROOT, launch
+
+# that of a machine's layer is no objective, and near zero: its reconstruction error is
+_LOSS = re.compile(r"train/total|train/\w+_loss|pretrain/layer\d+/reconstruction")
 
 Moment = Literal["batch", "validation", "save"]
 
@@ -124,8 +128,8 @@ class Run:
 
     @property
     def losses(self) -> dict[str, list[float]]:
-        """The logged training losses by their names: one `train/total`, or one of each player that takes turns."""
-        names = [name for name in self.history[0] if name == "train/total" or name.endswith("_loss")]
+        """The logged training losses by their names: `train/total`, or one of each player or pretrained layer."""
+        names = [name for name in self.history[0] if _LOSS.fullmatch(name)]
         return {name: [float(row[name]) for row in self.history if row[name]] for name in names}
 
 
@@ -150,6 +154,7 @@ def settings(config: str, workers: int = 0, accumulate: int = 1, one_cycle: bool
         "--data.init_args.eval_batch_size=20",
         "--checkpoint.every_n_batches=3",
         "--pictures.every_n_epochs=1000",
+        "--pretraining.limit_epochs=1",
         "--wandb.mode=disabled",
     ]
     if one_cycle:

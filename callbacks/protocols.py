@@ -160,21 +160,10 @@ def pretrains(model: object) -> bool:
 
 
 @runtime_checkable
-class Compared(Protocol):
-    """A model whose metrics mean nothing without what they were measured with."""
-
-    @property
-    def measured_with(self) -> dict[str, str | int]:
-        """Name to description or number, of what stands beside the metrics."""
-        ...
-
-
-@runtime_checkable
-class LayerWise(Protocol):
+class LayerWise(Phased, Protocol):
     """A model whose layers can be trained one after the other before the whole is."""
 
     layers: nn.ModuleList
-    phase: str | None
     codes: Tensor | None
     reference: Tensor | None
 
@@ -201,6 +190,16 @@ class LayerWise(Protocol):
 
     def take_over(self) -> None:
         """Gives the whole the weights of the layers."""
+        ...
+
+
+@runtime_checkable
+class Compared(Protocol):
+    """A model whose metrics mean nothing without what they were measured with."""
+
+    @property
+    def measured_with(self) -> dict[str, str | int]:
+        """Name to description or number, of what stands beside the metrics."""
         ...
 
 

@@ -1,5 +1,6 @@
 """A run that is killed and continued ends exactly like one that is left alone."""
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,22 @@ def test_two_processes_resume_exactly(tmp_path: Path) -> None:
 def test_what_lightning_alone_does_not_resume(words: list[str], tmp_path: Path) -> None:
     kills = [Kill(5, "batch"), Kill(12, "batch"), Kill(20, "batch"), Kill(28, "save")]
     assert compare([*settings(VAE), *words], kills, tmp_path) == []
+
+
+PERSISTENT = [{"class_path": "BinaryRBM", "init_args": {"units": 20, "chains": 10}}] * 2
+
+
+@pytest.mark.parametrize(
+    ("technique", "words"),
+    [("stacked", []), ("dbn", [f"--model.init_args.layers={json.dumps(PERSISTENT)}"])],
+    ids=["codes in memory", "persistent chains"],
+)
+def test_every_phase_of_pretraining_resumes_exactly(technique: str, words: list[str], tmp_path: Path) -> None:
+    phases = range(0, EPOCHS * BATCHES, BATCHES)  # an epoch each: two layers, the readout, the whole
+    kills = [Kill(start + batch, "batch") for start in phases for batch in (0, 5)]
+    kills += [Kill(end, moment) for end in phases[1:] for moment in ("validation", "save")]
+    kills.sort(key=lambda kill: (kill.at, kill.moment == "batch"))
+    assert compare([*settings(str(ROOT / f"configs/{technique}/digits.yaml")), *words], kills, tmp_path) == []
 
 
 def test_the_comparison_finds_what_differs(tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ TEN_STEPS = (
 )
 
 
-def largest_difference(one: Run, other: Run) -> float:
+def largest_difference(one: Run, other: Run, steps: int = 10) -> float:
     first, second = (run.checkpoint["state_dict"] for run in (one, other))
-    assert first["batch_step"] == second["batch_step"] == 10
+    assert first["batch_step"] == second["batch_step"] == steps
     return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 
@@ -36,6 +36,23 @@ def test_two_processes_equal_one(config: Path, run: Callable[..., Run]) -> None:
     two = run("two", config, *TEN_STEPS, *halves)
     assert (one.go(), two.go()) == (0, 0)
     assert largest_difference(one, two) < 1e-6
+
+
+@pytest.mark.parametrize("technique", ["stacked", "dbn"])
+def test_two_processes_equal_one_in_every_phase_of_pretraining(run: Callable[..., Run], technique: str) -> None:
+    words = [word for word in TEN_STEPS if "max_steps" not in word]
+    words += ["--trainer.max_epochs=4", "--trainer.limit_train_batches=3", "--pretraining.limit_epochs=1"]
+    layers = [{"class_path": "SparseLayer", "init_args": {"units": 30}}] * 2
+    if technique == "dbn":
+        layers = [{"class_path": "BinaryRBM", "init_args": {"units": 30, "chains": chains}} for chains in (0, 10)]
+    words += [f"--model.init_args.layers={json.dumps(layers)}", "--model.init_args.dropout=0"]
+    config = ROOT / f"configs/{technique}/digits.yaml"
+    one = run("one", config, *words, "--trainer.devices=1", "--data.init_args.batch_size=64")
+    halves = ("--trainer.devices=2", "--trainer.strategy=ddp", "--data.init_args.batch_size=32")
+    two = run("two", config, *words, *halves)
+    assert (one.go(), two.go()) == (0, 0)
+    assert one.checkpoint["callbacks"]["GreedyPretraining"]["phase"] == "fine_tuning"
+    assert largest_difference(one, two, steps=12) < 1e-6
 
 
 @pytest.mark.parametrize("technique", ["sparse_autoencoder", "vae"])
