@@ -113,6 +113,7 @@ class GreedyPretraining(Callback):
         epochs = self._plan[self._place].epochs if self._plan else None
         if epochs is None or trainer.current_epoch - self._began["epoch"] < epochs:
             return
+        trainer.progress_bar_metrics.clear()  # those of the phase that is over
         _layer_wise(pl_module).take_over()
         self._place += 1
         self._began = {"epoch": trainer.current_epoch, "step": trainer.global_step}

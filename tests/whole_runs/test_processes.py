@@ -42,6 +42,7 @@ def test_two_processes_equal_one(config: Path, run: Callable[..., Run]) -> None:
 def test_two_processes_equal_one_in_every_phase_of_pretraining(run: Callable[..., Run], technique: str) -> None:
     words = [word for word in TEN_STEPS if "max_steps" not in word]
     words += ["--trainer.max_epochs=4", "--trainer.limit_train_batches=3", "--pretraining.limit_epochs=1"]
+    words += ["--trainer.limit_val_batches=0"]  # pictures are drawn of what was validated, in float32
     layers = [{"class_path": "SparseLayer", "init_args": {"units": 30}}] * 2
     if technique == "dbn":
         layers = [{"class_path": "BinaryRBM", "init_args": {"units": 30, "chains": chains}} for chains in (0, 10)]
