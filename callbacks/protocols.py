@@ -136,6 +136,16 @@ class Filtered(Protocol):
 
 
 @runtime_checkable
+class HiddenLayers(Protocol):
+    """A model that is a stack of layers."""
+
+    @property
+    def hidden_layers(self) -> dict[str, nn.Module]:
+        """Name to layer, from the input to the output: ``layer1``, ``layer2``, ..., ``head``."""
+        ...
+
+
+@runtime_checkable
 class Phased(Protocol):
     """A model that is trained in phases, of which only the last logs ``train/...`` and ``val/...``.
 
