@@ -1,5 +1,7 @@
-"""What benchmarks of quality share: commands in processes of their own, one after the other, and their results."""
+"""What benchmarks of quality share: commands, in processes of their own or in this one, and their results."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -22,17 +24,34 @@ def run(*words: str) -> None:
     subprocess.run([sys.executable, str(ROOT / "cli.py"), *words], env=environment, check=True)
 
 
-def train(folder: Path, *words: str) -> None:
+def run_here(*words: str) -> None:
+    """The same in this process, silently: what takes seconds would spend more of them on starting Python.
+
+    Raises:
+        SystemExit: if it fails.
+    """
+    import torch
+
+    import cli
+
+    os.environ.setdefault("WANDB_MODE", "disabled")
+    torch.set_num_threads(1)
+    with contextlib.redirect_stdout(io.StringIO()):
+        cli.main([*words, "--trainer.enable_progress_bar=false"])
+
+
+def train(folder: Path, *words: str, here: bool = False) -> None:
     """Train a run if that has not been done, and note the seconds; one that was interrupted is continued.
 
     Args:
         folder: of the run, `<dir>/<experiment>/<id>`; it ends with `seconds.json` in it.
         words: behind `cli.py fit`.
+        here: whether to do it in this process.
     """
     if (folder / "seconds.json").exists():
         return
     start = time.perf_counter()
-    run("fit", *words, *place(folder))
+    (run_here if here else run)("fit", *words, *place(folder))
     (folder / "seconds.json").write_text(json.dumps({"fit": round(time.perf_counter() - start, 1)}) + "\n")
 
 
