@@ -183,7 +183,14 @@ def draw_gradients(curves: Curves) -> Figure:
         for axes, (kind, by_layer) in zip(row[1:], kinds.items(), strict=False):
             layers = list(by_layer)
             start = [max(values[0], TINY) for _, values in by_layer.values()]
-            first.plot(layers, start, color=COLORS[kind], marker="o", markersize=3, linewidth=1.4)
+            first.plot(
+                [name.removeprefix("layer") for name in layers],
+                start,
+                color=COLORS[kind],
+                marker="o",
+                markersize=3,
+                linewidth=1.4,
+            )
             axes.set_title(kind, fontsize=FONT_SIZE + 1, color=COLORS[kind])
             for color, curve in zip(_shades(len(layers)), by_layer.values(), strict=True):
                 steps, values = thinned(curve)
@@ -191,6 +198,7 @@ def draw_gradients(curves: Curves) -> Figure:
             axes.sharey(first)
             _steps(axes)
         first.set_yscale("log")
+        first.set_xlabel("layer", fontsize=FONT_SIZE, color=INK)
         for axes in row[1 + len(kinds) :]:
             axes.remove()
     _legend(figure, dict(zip(layers, _shades(len(layers)), strict=True)))
