@@ -3,10 +3,12 @@
 import contextlib
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
@@ -36,8 +38,13 @@ def run_here(*words: str) -> None:
 
     os.environ.setdefault("WANDB_MODE", "disabled")
     torch.set_num_threads(1)
-    with contextlib.redirect_stdout(io.StringIO()):
-        cli.main([*words, "--trainer.enable_progress_bar=false"])
+    logging.disable(logging.INFO)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            cli.main([*words, "--trainer.enable_progress_bar=false"])
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def train(folder: Path, *words: str, here: bool = False) -> None:

@@ -17,7 +17,7 @@ SIGMOID_ONLY = ("sparse", "rbm")
 ACTIVATIONS = ("sigmoid", "relu")
 UNITS = 256
 BATCH_SIZE = 100
-FEWEST_BATCHES = 5  # of an epoch: with few labels the batches are smaller
+FEWEST_BATCHES = 10  # of an epoch: with few labels the batches are smaller
 LOG_EVERY = 10  # steps
 STEPS = {"100": 500, "1000": 1000, "10000": 2000, "all": 4000}
 OPTIMIZERS = {
@@ -51,13 +51,13 @@ class Stack:
         """What its pretraining adds to `cli.py fit`."""
         layers = max(arguments.depths)
         return [
+            *common(self.seed, arguments),
             *self.model(layers),
             *(_SGD if self.kind == "rbm" else _ADAM),
             f"--pretraining.epochs={arguments.epochs}",
             f"--trainer.max_epochs={layers * arguments.epochs}",
             f"--data.init_args.batch_size={BATCH_SIZE}",
             "--trainer.log_every_n_steps=50",
-            *common(self.seed, arguments),
         ]
 
     def model(self, depth: int) -> list[str]:
@@ -96,6 +96,7 @@ class Cell:
         batch_size = min(BATCH_SIZE, int(self.budget) // FEWEST_BATCHES) if few else BATCH_SIZE
         last = self.stack.folder(arguments) / "checkpoints" / "last.ckpt"
         return [
+            *common(self.stack.seed, arguments),
             *self.stack.model(self.depth),
             *([] if self.stack.kind == "none" else [f"--model.init_args.pretrained={last}"]),
             *OPTIMIZERS[arguments.optimizer],
@@ -106,7 +107,6 @@ class Cell:
             "--trainer.max_epochs=-1",
             f"--trainer.log_every_n_steps={LOG_EVERY}",
             "--trainer.callbacks+=LayerGradients",
-            *common(self.stack.seed, arguments),
         ]
 
     def _settings(self, arguments: argparse.Namespace) -> tuple[float, int]:
@@ -116,7 +116,7 @@ class Cell:
 
 
 def common(seed: int, arguments: argparse.Namespace) -> list[str]:
-    """Words that every training has; the seed draws the labelled images, too."""
+    """Words that every training begins with; the seed draws the labelled images, too."""
     return [
         "--data=MNIST",
         f"--data.init_args.root={arguments.root}",

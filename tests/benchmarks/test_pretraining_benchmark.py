@@ -100,7 +100,7 @@ def test_layers_reconstruct_what_lies_in_no_interval_by_squared_error() -> None:
 
 @pytest.mark.parametrize(
     ("budget", "per_class", "batch_size", "steps"),
-    [("100", "10", "20", "500"), ("1000", "100", "100", "1000"), ("10000", "1000", "100", "2000")],
+    [("100", "10", "10", "500"), ("1000", "100", "100", "1000"), ("10000", "1000", "100", "2000")],
 )
 def test_few_labels(budget: str, per_class: str, batch_size: str, steps: str, ran: Recorder, tmp_path: Path) -> None:
     pretraining.main([f"--dir={tmp_path}", "--kinds=none", "--seeds=3", "--depths=1", f"--budgets={budget}"])
@@ -219,6 +219,23 @@ def test_quick_is_a_part_of_all(ran: Recorder, tmp_path: Path) -> None:
     assert len(ran.fits("stack-")) == 6
     assert len(ran.words) == 6 + 2 * 8 * 4
     assert {path.name for path in tmp_path.iterdir()} == {"benchmark-pretraining-quick"}
+
+
+def test_a_few_real_steps(mnist_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--depths=2", "--budgets=100", "--steps=20", "--epochs=1", "--seeds=0"]
+    words += [f"--root={mnist_root}", f"--dir={tmp_path}"]
+    pretraining.main([*words, "--kinds", "none", "rbm", "--activations=sigmoid"])
+    pretraining.main([*words, "--kinds", "none", "denoising", "--activations=relu", "--part=val"])
+    tables = capsys.readouterr().out.split("Error of ")
+    for table in tables[1:]:
+        errors = [
+            line.split(" | ") for line in table.split("Root")[0].splitlines() if "| 1 |" in line or "| 2 |" in line
+        ]
+        assert len(errors) == 4
+        assert all(0 < float(cells[-1].strip(" |")) <= 100 for cells in errors)
+    experiment = tmp_path / "benchmark-pretraining"
+    names = read_metrics(experiment / "rbm-2x1-sigmoid-2-100-sgd-0.1-20-0" / "metrics.csv")
+    assert [names[f"gradient/{layer}"][0] for layer in ("layer1", "layer2", "head")] == 3 * [[9, 19]]
 
 
 @pytest.mark.parametrize(
