@@ -7,7 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from callbacks.protocols import HiddenLayers
+from callbacks.protocols import HiddenLayers, pretrains
 
 
 class LayerGradients(Callback):
@@ -33,7 +33,7 @@ class LayerGradients(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Log, on the batches that the loggers write."""
-        if getattr(pl_module, "pretrains", False) or not trainer._logger_connector.should_update_logs:
+        if pretrains(pl_module) or not trainer._logger_connector.should_update_logs:
             return
         assert isinstance(pl_module, HiddenLayers)
         sizes = {f"gradient/{name}": gradient_size(layer) for name, layer in pl_module.hidden_layers.items()}
