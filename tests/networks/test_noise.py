@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from networks import FreshNoise, KeyedNoise
+from networks import FreshNoise, KeyedNoise, SeededNoise
 
 quick = settings(max_examples=25, deadline=None)
 kinds = pytest.mark.parametrize("kind", ["normal", "uniform"])
@@ -69,7 +69,11 @@ def test_no_two_examples_and_draws_share_numbers() -> None:
     assert len(first.unique(dim=0)) == 10_000
 
 
-@pytest.mark.parametrize("kind", [KeyedNoise, FreshNoise])
+def seeded(index: Tensor) -> SeededNoise:
+    return SeededNoise(len(index), seed=7)
+
+
+@pytest.mark.parametrize("kind", [KeyedNoise, FreshNoise, seeded])
 def test_distributions(kind: Any) -> None:
     torch.manual_seed(0)
     index = torch.arange(4000)
@@ -106,3 +110,15 @@ def test_fresh_noise_is_that_of_the_global_generator(kind: str) -> None:
     assert first.shape == (3, 2, 5)
     assert not torch.equal(first, second)
     assert not torch.equal(first[0], first[1])  # the same index gives no reason to repeat
+
+
+@kinds
+def test_seeded_noise_follows_from_its_seed_and_leaves_the_global_generator_alone(kind: str) -> None:
+    state = torch.get_rng_state()
+    one, same, other = (SeededNoise(3, seed) for seed in (2**33 + 1, 2**33 + 1, 5))
+    first, second = draws(one, kind, 2, 5), draws(one, kind, 2, 5)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert first.shape == (3, 2, 5)
+    assert torch.equal(draws(same, kind, 2, 5), first)
+    assert not torch.equal(first, second)
+    assert not torch.equal(draws(other, kind, 2, 5), first)
