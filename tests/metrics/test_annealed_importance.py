@@ -96,6 +96,17 @@ def test_the_standard_error_is_the_spread_of_estimates_and_shrinks_with_chains(m
 
 
 @machines
+@pytest.mark.parametrize("mean", [None, 0.3])
+def test_few_temperatures_cost_sharpness_but_make_no_bias(make: Any, mean: float | None) -> None:
+    """Each state has to be drawn at the very temperature that its weight is of."""
+    rbm = make(0, std=0.3)
+    data_mean = None if mean is None else torch.full((12,), mean)
+    estimate = annealed_importance(rbm, chains=200_000, temperatures=3, data_mean=data_mean)
+    assert estimate.standard_error < 0.01
+    assert abs(estimate.log_z - exact_log_partition(rbm)) < 4 * estimate.standard_error
+
+
+@machines
 def test_more_temperatures_make_it_sharper(make: Any) -> None:
     coarse, fine = (annealed_importance(make(1), 200, steps).standard_error for steps in (10, 1000))
     assert fine < coarse / 4
