@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lit_models.base import OptimizerFactory, SchedulerFactory
+from lit_models.base import OptimizerFactory, SchedulerFactory, TrainingImages
 from lit_models.stacked import LayerFactory, StackedClassifier
 from metrics import annealed_importance
 from networks import RBM, BinaryRBM, FreshNoise, StackLayer
@@ -64,13 +64,14 @@ class DeepBeliefNetwork(StackedClassifier):
         )
         if gibbs_steps < 1:
             raise ValueError(f"gibbs_steps is {gibbs_steps}: choose 1 or more")
-        if ais_chains < 0:
-            raise ValueError(f"ais_chains is {ais_chains}: choose 0 for no estimate, or more")
+        if ais_chains < 0 or ais_chains == 1:
+            raise ValueError(f"ais_chains is {ais_chains}: choose 0 for no estimate, or 2 or more for its error")
         if ais_temperatures < 1:
             raise ValueError(f"ais_temperatures is {ais_temperatures}: choose 1 or more")
         self.gibbs_steps = gibbs_steps
         self.ais_chains = ais_chains
         self.ais_temperatures = ais_temperatures
+        self._data_mean: Tensor | None = None
 
     @staticmethod
     def stack(width: int, layers: Sequence[LayerFactory] | None) -> list[StackLayer]:
@@ -113,6 +114,13 @@ class DeepBeliefNetwork(StackedClassifier):
             code = _states(x, noise)
         return x.float().clamp(0, 1).view(-1, *self.image_shape)
 
+    def on_test_start(self) -> None:
+        """Find the mean training image, at which annealed importance sampling begins."""
+        data = getattr(self.trainer, "datamodule", None)
+        if self.ais_chains and isinstance(data, TrainingImages):
+            sums, counts = zip(*((image.sum(0), len(image)) for image in data.training_images()), strict=True)
+            self._data_mean = (torch.stack(sums).sum(0) / sum(counts)).flatten().to(self.device)
+
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Log also the first machine's mean free energy."""
         super().test_step(batch, batch_idx)
@@ -121,7 +129,9 @@ class DeepBeliefNetwork(StackedClassifier):
     def on_test_epoch_end(self) -> None:
         """Log the first machine's log partition function with its standard error, and the mean log-likelihood."""
         if self.ais_chains:
-            estimate = annealed_importance(self._first, self.ais_chains, self.ais_temperatures)
+            estimate = annealed_importance(
+                self._first, self.ais_chains, self.ais_temperatures, data_mean=self._data_mean
+            )
             free_energy = self._means["test_layer1_free_energy"].compute()  # type: ignore[operator]
             self.log("test/layer1/log_z", estimate.log_z)
             self.log("test/layer1/log_z_error", estimate.standard_error)
