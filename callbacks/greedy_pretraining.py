@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -38,7 +39,7 @@ class GreedyPretraining(Callback):
     `pretrain/layer1/loss`, `pretrain/layer1/val_reconstruction` and so on, and `pretrain/readout/accuracy`. When
     training of the whole begins, the checkpoint of before is kept as `pretrained.ckpt`.
 
-    Without epochs, it does nothing.
+    Without epochs the whole is trained from the start.
 
     Args:
         epochs: of each layer, one number for all or one for each.
@@ -83,23 +84,27 @@ class GreedyPretraining(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Make the plan, before anything is loaded and the model is spread over processes."""
-        if stage != "fit" or not (self.epochs or self.readout_epochs):
+        self._plan = []
+        if stage != "fit":
             return
-        if not isinstance(pl_module, LayerWise):
+        if isinstance(pl_module, LayerWise):
+            self._plan = self._phases(len(pl_module.layers))
+        elif self.epochs or self.readout_epochs:
+            name, value = ("epochs", self.epochs) if self.epochs else ("readout_epochs", self.readout_epochs)
             raise ValueError(
-                f"pretraining.epochs is {self.epochs}: {type(pl_module).__name__} has no layers to pretrain, leave it "
-                "out or choose a model that has, such as StackedClassifier"
+                f"pretraining.{name} is {value}: {type(pl_module).__name__} has no layers to pretrain, leave it out or "
+                "choose a model that has, such as StackedClassifier"
             )
-        self._plan = self._phases(len(pl_module.layers))
         self._place, self._began = 0, {"epoch": 0, "step": 0}
-        needed = [phase.epochs for phase in self._plan if phase.epochs is not None]
+        needed = self._needed
         if trainer.max_epochs is not None and 0 <= trainer.max_epochs < sum(needed):
             raise ValueError(
                 f"trainer.max_epochs is {trainer.max_epochs}: pretraining takes {' + '.join(map(str, needed))} epochs, "
                 f"give more than {sum(needed)}, or lower pretraining.epochs"
             )
-        pl_module.requires_grad_(True)
-        if isinstance(trainer.strategy, DDPStrategy):
+        if needed:
+            pl_module.requires_grad_(True)
+        if needed and isinstance(trainer.strategy, DDPStrategy):
             trainer.strategy._ddp_kwargs["find_unused_parameters"] = True  # those of the other phases
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -121,6 +126,19 @@ class GreedyPretraining(Callback):
         if self._plan[self._place].epochs is None:
             _keep_checkpoint(trainer)
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say so if the run ended before the whole was trained, and not because its epochs were over.
+
+        Warns:
+            UserWarning: naming the phase.
+        """
+        phase = self._plan[self._place] if self._plan else None
+        if phase and phase.epochs and trainer.max_epochs != sum(self._needed) and not trainer.should_stop:
+            rank_zero_warn(
+                f"training ended in the phase {phase.name}, before that of the whole: raise trainer.max_steps or "
+                "trainer.max_time"
+            )
+
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave a model that is like any other."""
         if self._plan:
@@ -128,7 +146,7 @@ class GreedyPretraining(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The phase, and the epoch and step in which it began."""
-        return {"phase": self._plan[self._place].name if self._plan else FINE_TUNING, **self._began}
+        return {"phase": self._plan[self._place].name, **self._began} if self._plan else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on in the phase of a checkpoint.
@@ -144,6 +162,10 @@ class GreedyPretraining(Callback):
             )
         self._place = names.index(state_dict["phase"]) if names else 0
         self._began = {"epoch": state_dict["epoch"], "step": state_dict["step"]}
+
+    @property
+    def _needed(self) -> list[int]:
+        return [phase.epochs for phase in self._plan if phase.epochs]
 
     def _phases(self, layers: int) -> list[_Phase]:
         epochs = _for_each("epochs", self.epochs, layers)

@@ -1,6 +1,7 @@
 """Pretraining as epochs of the one Trainer: what each phase trains, on what, with which optimizer, and how it ends."""
 
 import math
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -176,7 +177,7 @@ def test_the_checkpoint_of_the_pretrained_model_is_kept(run: Callable[..., Any],
     assert saved["epoch"] == 2
     assert saved["callbacks"]["GreedyPretraining"] == {"phase": "readout", "epoch": 2, "step": 12}
     again = stack(pretrained=str(tmp_path / "checkpoints" / "pretrained.ckpt"))
-    again.setup("fit")
+    trainer(tmp_path, max_epochs=1, limit_train_batches=0).fit(again, Digits())
     for one, other in zip(model.layers, again.layers, strict=True):
         assert torch.equal(weights(one), weights(other))
     before = stack()
@@ -243,9 +244,19 @@ def test_a_plan_that_cannot_be_is_one_clear_line(
         run(GreedyPretraining(**pretraining), **settings)
 
 
-def test_a_model_without_layers_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^pretraining.epochs is 2: VAE has no layers to pretrain"):
-        trainer(tmp_path, callbacks=[GreedyPretraining(2)]).fit(VAE((1, 8, 8)), Digits())
+@pytest.mark.parametrize("name", ["epochs", "readout_epochs"])
+def test_a_model_without_layers_is_one_clear_line(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"^pretraining.{name} is 2: VAE has no layers to pretrain"):
+        trainer(tmp_path, callbacks=[GreedyPretraining(**{name: 2})]).fit(VAE((1, 8, 8)), Digits())  # type: ignore[arg-type]
+
+
+def test_a_run_that_ends_within_pretraining_says_so(run: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="training ended in the phase layer1, before that of the whole"):
+        run(GreedyPretraining(2), max_steps=3)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="training ended in the phase")
+        run(GreedyPretraining(1), max_epochs=2)  # the epochs of pretraining alone, which was asked for
+        run(GreedyPretraining(1), max_epochs=3)
 
 
 @pytest.mark.parametrize(
