@@ -11,8 +11,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities.types import LRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from callbacks.protocols import LayerWise, TrainingSet
 from callbacks.whole_file import whole_file
@@ -21,6 +23,7 @@ READOUT, FINE_TUNING = "readout", "fine_tuning"
 _REFERENCE = 1000  # training images that a phase is compared on
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
 
 class _Phase(NamedTuple):
@@ -45,6 +48,7 @@ class GreedyPretraining(Callback):
         epochs: of each layer, one number for all or one for each.
         learning_rate: of each layer, one number for all or one for each; the optimizer's own if not given.
         optimizer: makes the optimizer of a layer from its parameters; Adam if not given.
+        scheduler: makes the learning-rate schedule of a layer from its optimizer; it steps after each of its epochs.
         readout_epochs: of the head alone, with the model's own optimizer at a constant rate.
         limit_epochs: most epochs of any phase before the last; for trials.
         cache_gb: most memory, in 10^9 bytes, that the codes of all training images may take, which are computed once a
@@ -59,6 +63,7 @@ class GreedyPretraining(Callback):
         epochs: int | list[int] = 0,
         learning_rate: float | list[float] | None = None,
         optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
         readout_epochs: int = 0,
         limit_epochs: int | None = None,
         cache_gb: float = 1.0,
@@ -78,6 +83,7 @@ class GreedyPretraining(Callback):
         self.limit_epochs = limit_epochs
         self.cache_gb = cache_gb
         self._make_optimizer = optimizer or Adam
+        self._make_scheduler = scheduler
         self._plan: list[_Phase] = []
         self._place = 0
         self._began = {"epoch": 0, "step": 0}
@@ -193,7 +199,10 @@ class GreedyPretraining(Callback):
             for group in optimizer.param_groups:
                 group["lr"] = phase.learning_rate
         trainer.strategy.optimizers = [optimizer]
-        trainer.strategy.lr_scheduler_configs = []
+        schedulers = [self._make_scheduler(optimizer)] if self._make_scheduler else []
+        if any(isinstance(scheduler, ReduceLROnPlateau) for scheduler in schedulers):
+            raise ValueError("pretraining.scheduler is ReduceLROnPlateau: take one that depends on the epoch alone")
+        trainer.strategy.lr_scheduler_configs = [LRSchedulerConfig(scheduler) for scheduler in schedulers]
 
     def _codes(self, trainer: Trainer, model: LayerWise) -> tuple[Tensor | None, Tensor | None]:
         """The phase's input for all training images if it may be kept, and for the first of them."""

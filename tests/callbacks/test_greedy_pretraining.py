@@ -12,6 +12,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import SGD, Adam
+from torch.optim.lr_scheduler import PolynomialLR, ReduceLROnPlateau
 from torchvision.transforms.v2 import RandomAffine
 
 from callbacks import Checkpoint, GreedyPretraining
@@ -103,6 +104,14 @@ def test_each_phase_has_a_fresh_optimizer_at_its_own_rate(run: Callable[..., Any
     assert not held[0] & held[2]
     assert not held[2] & held[3]
     assert held[3] < held[4]
+
+
+def test_the_rate_of_each_layer_follows_a_schedule_of_its_own(run: Callable[..., Any]) -> None:
+    falling = partial(PolynomialLR, total_iters=2, power=1.0)
+    _, diary = run(GreedyPretraining(2, [0.1, 0.2], partial(SGD, lr=7.0), falling), max_epochs=5)
+    assert diary.rates == pytest.approx([0.1, 0.05, 0.2, 0.1, 3e-3])
+    with pytest.raises(ValueError, match=r"^pretraining.scheduler is ReduceLROnPlateau: "):
+        run(GreedyPretraining(2, scheduler=ReduceLROnPlateau))
 
 
 def test_the_classifier_begins_with_what_was_learned(run: Callable[..., Any]) -> None:

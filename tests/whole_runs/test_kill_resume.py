@@ -66,11 +66,15 @@ PERSISTENT = [{"class_path": "BinaryRBM", "init_args": {"units": 20, "chains": 1
     ids=["codes in memory", "persistent chains"],
 )
 def test_every_phase_of_pretraining_resumes_exactly(technique: str, words: list[str], tmp_path: Path) -> None:
-    phases = range(0, EPOCHS * BATCHES, BATCHES)  # an epoch each: two layers, the readout, the whole
-    kills = [Kill(start + batch, "batch") for start in phases for batch in (0, 5)]
+    phases = range(0, 40, 10)  # two epochs of five batches each: two layers, the readout, the whole
+    kills = [Kill(start + batch, "batch") for start in phases for batch in (0, 7)]
     kills += [Kill(end, moment) for end in phases[1:] for moment in ("validation", "save")]
     kills.sort(key=lambda kill: (kill.at, kill.moment == "batch"))
-    assert compare([*settings(str(ROOT / f"configs/{technique}/digits.yaml")), *words], kills, tmp_path) == []
+    epochs = ["--trainer.max_epochs=8", "--trainer.limit_train_batches=5", "--pretraining.limit_epochs=2"]
+    schedule = "--pretraining.scheduler=torch.optim.lr_scheduler.ExponentialLR"
+    halved = [schedule, "--pretraining.scheduler.init_args.gamma=0.5"]
+    config = str(ROOT / f"configs/{technique}/digits.yaml")
+    assert compare([*settings(config), *epochs, *halved, *words], kills, tmp_path) == []
 
 
 def test_the_comparison_finds_what_differs(tmp_path: Path) -> None:
