@@ -80,7 +80,9 @@ class DeepBeliefNetwork(StackedClassifier):
         Raises:
             ValueError: if there is none, or one that is no `RBM`.
         """
-        stack = StackedClassifier.stack(width, layers or [lambda width: BinaryRBM(width, 256)] * 2)
+        if layers is None:
+            layers = [lambda width: BinaryRBM(width, 256)] * 2
+        stack = StackedClassifier.stack(width, layers)
         for place, layer in enumerate(stack, 1):
             if not isinstance(layer, RBM):
                 raise ValueError(
