@@ -14,7 +14,8 @@ from networks import RBM, AutoencoderLayer, ImageShape, LayerStep, StackLayer, S
 LayerFactory = Callable[[int], StackLayer]
 
 READOUT, FINE_TUNING = "readout", "fine_tuning"
-_UNREADABLE = (RuntimeError, EOFError, OSError, pickle.UnpicklingError)
+# what torch.load raises for a file that is no checkpoint, was cut short or changed, or holds code
+_UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError)
 
 
 class StackedClassifier(Classifier):
@@ -275,9 +276,12 @@ class StackedClassifier(Classifier):
 
 def _layers_of(path: str) -> dict[str, Tensor]:
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        saved = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"pretrained is {path!r}: there is no such file") from None
-    except (*_UNREADABLE, KeyError, TypeError):
-        raise ValueError(f"pretrained is {path!r}: it is no checkpoint, or a damaged one") from None
-    return {name: value for name, value in saved.items() if name.startswith("layers.")}
+    except _UNREADABLE:
+        saved = None
+    weights = saved.get("state_dict") if isinstance(saved, dict) else None
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise ValueError(f"pretrained is {path!r}: it is no checkpoint, or a damaged one")
+    return {name: value for name, value in weights.items() if str(name).startswith("layers.")}
