@@ -24,6 +24,15 @@ CONTRACT = {
     "denoising_autoencoder": {"test/mse", "test/psnr", "test/psnr_gain"},
     "vae": {"test/nll", "test/elbo", "test/kl", "test/active_units"},
     "classifier": {"test/accuracy", "test/total"},
+    "stacked": {"test/accuracy", "test/total"},
+    "dbn": {
+        "test/accuracy",
+        "test/total",
+        "test/layer1/free_energy",
+        "test/layer1/log_z",
+        "test/layer1/log_z_error",
+        "test/layer1/log_likelihood",
+    },
     "gan": {"test/precision", "test/recall", "test/diversity", "test/n_real", "test/n_generated", "test/features"},
     "iwae": {"test/nll", "test/elbo", "test/kl", "test/active_units"},
 }

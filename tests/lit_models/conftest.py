@@ -10,8 +10,18 @@ from sklearn.datasets import load_digits
 from torch.optim import Adam
 
 from datamodules import ImageBatch
-from lit_models import IWAE, VAE, Autoencoder, Classifier, DenoisingAutoencoder, SparseAutoencoder, Technique
-from networks import ConvClassifier, MLPDecoder, MLPEncoder
+from lit_models import (
+    IWAE,
+    VAE,
+    Autoencoder,
+    Classifier,
+    DeepBeliefNetwork,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    StackedClassifier,
+    Technique,
+)
+from networks import AutoencoderLayer, BinaryRBM, ConvClassifier, MLPDecoder, MLPEncoder
 
 SHAPE = (1, 8, 8)
 TINY: dict[str, Any] = {"encoder": partial(MLPEncoder, hidden=(32,)), "decoder": partial(MLPDecoder, hidden=(32,))}
@@ -22,6 +32,19 @@ ARGUMENTS: dict[type[Technique], dict[str, Any]] = {
     VAE: {**TINY, "latent_dim": 4, "nll_samples": 16},
     IWAE: {**TINY, "latent_dim": 4, "nll_samples": 16, "samples": 3},
     Classifier: {"num_classes": 10, "network": partial(ConvClassifier, channels=(8, 16), features=16)},
+    StackedClassifier: {
+        "num_classes": 10,
+        "layers": [partial(AutoencoderLayer, units=32), partial(AutoencoderLayer, units=24)],
+        "optimizer": partial(Adam, lr=0.02),  # sigmoids learn slowly from random weights
+    },
+    DeepBeliefNetwork: {
+        "num_classes": 10,
+        "layers": [partial(BinaryRBM, units=32), partial(BinaryRBM, units=24)],
+        "gibbs_steps": 5,
+        "ais_chains": 10,
+        "ais_temperatures": 20,
+        "optimizer": partial(Adam, lr=0.02),
+    },
 }
 
 
