@@ -89,6 +89,11 @@ class DeepBeliefNetwork(StackedClassifier):
                     f"layers: layer {place} is {type(layer).__name__}, which a deep belief network cannot draw from: "
                     "take BinaryRBM or GaussianRBM, or StackedClassifier for the model"
                 )
+            if place > 1 and not layer.takes_unit_interval:
+                raise ValueError(
+                    f"layers: layer {place} is {type(layer).__name__}, whose inputs are real numbers, and codes are "
+                    "states of 0 or 1: take BinaryRBM above the first"
+                )
         return stack
 
     def sample(self, n: int, label: int | None = None) -> Tensor:

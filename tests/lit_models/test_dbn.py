@@ -47,6 +47,13 @@ def test_a_layer_that_is_no_machine_is_one_clear_line(layers: Any, place: int) -
     assert "\n" not in str(error.value)
 
 
+def test_real_valued_inputs_are_for_the_lowest_layer() -> None:
+    with pytest.raises(ValueError, match=r"^layers: layer 2 is GaussianRBM, whose inputs are real numbers") as error:
+        DeepBeliefNetwork(SHAPE, 10, [partial(BinaryRBM, units=8), partial(GaussianRBM, units=8)])
+    assert "\n" not in str(error.value)
+    DeepBeliefNetwork(SHAPE, 10, [partial(GaussianRBM, units=8), partial(BinaryRBM, units=8)])
+
+
 @pytest.mark.parametrize(
     ("arguments", "start"),
     [
