@@ -68,6 +68,7 @@ def test_config_runs_through_every_stage(
     config: Path, tmp_path: Path, mnist_root: Path, picture_root: Path, cifar_root: Path
 ) -> None:
     words = ["--config", str(config), "--config", str(CONFIGS / "overlay/debug.yaml"), f"--run.dir={tmp_path}"]
+    words += ["--data.init_args.batch_size=16", "--pictures.n_samples=9"]  # large networks need their time
     roots = {"MNIST": mnist_root, "ImageFolder": picture_root, "CIFAR10": cifar_root}
     if root := roots.get(yaml.safe_load(config.read_text())["data"]["class_path"]):
         words.append(f"--data.init_args.root={root}")
