@@ -77,7 +77,8 @@ def test_lists_of_classes_are_named_by_what_gave_them(tmp_path: Path, capsys: py
 
 
 def test_a_run_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cli.main(["fit", *AUTOENCODER, "--config=configs/overlay/debug.yaml", f"--run.dir={tmp_path}", "--run.id=one"])
+    words = [*AUTOENCODER, "--config=configs/overlay/debug.yaml", "--trainer.max_epochs=2"]
+    cli.main(["fit", *words, f"--run.dir={tmp_path}", "--run.id=one"])
     before = listed(tmp_path)
     capsys.readouterr()
     cli.main(["check", f"--run.dir={tmp_path}", "--run.id=one", "--trainer.max_epochs=9"])

@@ -12,7 +12,7 @@ import yaml
 import cli
 from callbacks import RunFolder, RunSettings
 
-DIGITS = ["--config", "configs/vae/digits.yaml", "--config", "configs/overlay/debug.yaml"]
+DIGITS = ["--config", "configs/vae/digits.yaml", "--config", "configs/overlay/debug.yaml", "--trainer.max_epochs=2"]
 
 
 def fit(runs: Path, *flags: str, run_id: str = "one") -> Path:
