@@ -29,6 +29,12 @@ def deeper(tmp_path: Path) -> tuple[StackedClassifier, str]:
     return model, str(path)
 
 
+@pytest.fixture
+def begin(make_trainer: Callable[..., Any]) -> Callable[[StackedClassifier], None]:
+    """Begins a training, of which nothing is left to do."""
+    return lambda model: make_trainer(max_epochs=1, limit_train_batches=0).fit(model, Digits())
+
+
 def test_training_begins_with_the_lowest_layers_of_another_stack(
     deeper: tuple[StackedClassifier, str], make_trainer: Callable[..., Any], batch: ImageBatch
 ) -> None:
@@ -58,11 +64,11 @@ def test_training_begins_with_the_lowest_layers_of_another_stack(
     ids=["width", "untied", "kind", "height"],
 )
 def test_layers_of_another_kind_are_one_clear_line(
-    layers: Any, place: int, deeper: tuple[StackedClassifier, str]
+    layers: Any, place: int, deeper: tuple[StackedClassifier, str], begin: Callable[[StackedClassifier], None]
 ) -> None:
     model = StackedClassifier(SHAPE, 10, layers, pretrained=deeper[1])
     with pytest.raises(ValueError, match=r"^pretrained is '.*deeper.ckpt': ") as error:
-        model.setup("fit")
+        begin(model)
     assert f"its layer {place} is not like that of this model" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -96,23 +102,40 @@ def unreadable() -> dict[str, Callable[[Path], Any]]:
 
 
 @pytest.mark.parametrize("name", unreadable())
-def test_a_file_that_is_no_checkpoint_is_one_clear_line(name: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_checkpoint_is_one_clear_line(
+    name: str, tmp_path: Path, begin: Callable[[StackedClassifier], None]
+) -> None:
     unreadable()[name](tmp_path / "given.ckpt")
     model = StackedClassifier(SHAPE, 10, DEEP, pretrained=str(tmp_path / "given.ckpt"))
     with pytest.raises(ValueError, match=r"^pretrained is '.*given.ckpt': it is no checkpoint, or a damaged") as error:
-        model.setup("fit")
+        begin(model)
     assert "\n" not in str(error.value)
 
 
-def test_a_file_that_is_not_there_is_one_clear_line() -> None:
+def test_a_file_that_is_not_there_is_one_clear_line(begin: Callable[[StackedClassifier], None]) -> None:
     model = StackedClassifier(SHAPE, 10, DEEP, pretrained="nowhere.ckpt")
     with pytest.raises(ValueError, match=r"^pretrained is 'nowhere.ckpt': there is no such file$"):
-        model.setup("fit")
+        begin(model)
 
 
 @pytest.mark.parametrize("content", [{}, {1: torch.zeros(3)}, {"network.bias": torch.zeros(3)}])
-def test_a_checkpoint_without_layers_is_one_clear_line(content: Any, tmp_path: Path) -> None:
+def test_a_checkpoint_without_layers_is_one_clear_line(
+    content: Any, tmp_path: Path, begin: Callable[[StackedClassifier], None]
+) -> None:
     torch.save({"state_dict": content}, tmp_path / "other.ckpt")
     model = StackedClassifier(SHAPE, 10, DEEP, pretrained=str(tmp_path / "other.ckpt"))
     with pytest.raises(ValueError, match=r"^pretrained is '.*other.ckpt': its layer 1 is not like"):
-        model.setup("fit")
+        begin(model)
+
+
+def test_a_run_that_goes_on_needs_the_file_no_more(
+    deeper: tuple[StackedClassifier, str], make_trainer: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = deeper[1]
+    trainer = make_trainer(max_epochs=1, limit_val_batches=0)
+    trainer.fit(StackedClassifier(SHAPE, 10, DEEP, pretrained=path), Digits())
+    trainer.save_checkpoint(tmp_path / "newest.ckpt")
+    Path(path).unlink()
+    model = StackedClassifier(SHAPE, 10, DEEP, pretrained=path)
+    make_trainer(max_epochs=2, limit_val_batches=0).fit(model, Digits(), ckpt_path=str(tmp_path / "newest.ckpt"))
+    assert model.trainer.current_epoch == 2
