@@ -118,12 +118,12 @@ class StackedClassifier(Classifier):
         return hidden | {"head": self._network.head}
 
     def setup(self, stage: str) -> None:
-        """Begin a training that does not go on from a checkpoint with the layers of the other stack, if one is named.
+        """Begin a training with the layers of the other stack, if one is named.
 
         Raises:
             ValueError: if they cannot be read, or are of other sizes.
         """
-        if stage == "fit" and self.pretrained is not None and not self.trainer.ckpt_path:
+        if stage == "fit" and self.pretrained is not None:
             saved = _layers_of(self.pretrained)
             for place, layer in enumerate(self.layers):
                 own, name = layer.state_dict(), f"layers.{place}."

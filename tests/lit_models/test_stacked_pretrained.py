@@ -126,16 +126,3 @@ def test_a_checkpoint_without_layers_is_one_clear_line(
     model = StackedClassifier(SHAPE, 10, DEEP, pretrained=str(tmp_path / "other.ckpt"))
     with pytest.raises(ValueError, match=r"^pretrained is '.*other.ckpt': its layer 1 is not like"):
         begin(model)
-
-
-def test_a_run_that_goes_on_needs_the_file_no_more(
-    deeper: tuple[StackedClassifier, str], make_trainer: Callable[..., Any], tmp_path: Path
-) -> None:
-    path = deeper[1]
-    trainer = make_trainer(max_epochs=1, limit_val_batches=0)
-    trainer.fit(StackedClassifier(SHAPE, 10, DEEP, pretrained=path), Digits())
-    trainer.save_checkpoint(tmp_path / "newest.ckpt")
-    Path(path).unlink()
-    model = StackedClassifier(SHAPE, 10, DEEP, pretrained=path)
-    make_trainer(max_epochs=2, limit_val_batches=0).fit(model, Digits(), ckpt_path=str(tmp_path / "newest.ckpt"))
-    assert model.trainer.current_epoch == 2
