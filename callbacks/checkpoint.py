@@ -77,7 +77,7 @@ class Checkpoint(callbacks.Checkpoint):
             self._best = self._sign * float(value)
         last = self.save(trainer)
         if improved and trainer.is_global_zero:
-            _copy(last, last.with_name("best.ckpt"))
+            copy_durably(last, last.with_name("best.ckpt"))
         trainer.strategy.barrier("best checkpoint")
 
     def state_dict(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Checkpoint(callbacks.Checkpoint):
         if trainer.is_global_zero:
             _flush(part)
             if last.exists():
-                _copy(last, last.with_name("previous.ckpt"))
+                copy_durably(last, last.with_name("previous.ckpt"))
             part.replace(last)
             _flush(last.parent)
         self._saved_at = _batches(trainer)
@@ -144,6 +144,14 @@ def newest_whole(folder: Path) -> Path | None:
     return None
 
 
+def copy_durably(source: Path, target: Path) -> None:
+    """Copy a file so that the target is there and whole at every moment, and on the disk in the end."""
+    part = target.with_name(target.name + ".part")
+    shutil.copyfile(source, part)
+    _flush(part)
+    part.replace(target)
+
+
 def _batches(trainer: Trainer) -> int:
     return trainer.fit_loop.epoch_loop.batch_progress.total.completed
 
@@ -153,13 +161,6 @@ def _verify(path: Path) -> None:
         if damaged := archive.testzip():  # torch.load does not look at the checksums
             raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
     torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-
-
-def _copy(source: Path, target: Path) -> None:
-    part = target.with_name(target.name + ".part")
-    shutil.copyfile(source, part)
-    _flush(part)
-    part.replace(target)
 
 
 def _flush(path: Path) -> None:

@@ -1,6 +1,5 @@
 """The first epochs of a run as pretraining, one layer after the other."""
 
-import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterable
@@ -16,8 +15,8 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from callbacks.checkpoint import copy_durably
 from callbacks.protocols import LayerWise, TrainingSet
-from callbacks.whole_file import whole_file
 
 READOUT, FINE_TUNING = "readout", "fine_tuning"
 _REFERENCE = 1000  # training images that a phase is compared on
@@ -241,5 +240,4 @@ def _keep_checkpoint(trainer: Trainer) -> None:
     """Keep the newest checkpoint, which was made at the end of pretraining."""
     last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
     if trainer.is_global_zero and last.exists():
-        with whole_file(last.with_name("pretrained.ckpt")) as part:
-            shutil.copyfile(last, part)
+        copy_durably(last, last.with_name("pretrained.ckpt"))

@@ -10,6 +10,7 @@ from lit_models.base import OptimizerFactory, SchedulerFactory, TrainingImages
 from lit_models.stacked import LayerFactory, StackedClassifier
 from metrics import annealed_importance
 from networks import RBM, BinaryRBM, FreshNoise, StackLayer
+from networks.rbm import bernoulli
 
 
 class DeepBeliefNetwork(StackedClassifier):
@@ -114,11 +115,9 @@ class DeepBeliefNetwork(StackedClassifier):
         noise = FreshNoise(torch.arange(n, device=self.device))
         top = self._stack[-1]
         assert isinstance(top, RBM)
-        x = top.gibbs(noise.uniform(top.encoder.in_features).round(), self.gibbs_steps, noise)
-        code = _states(top.encode(x), noise)
+        x = top.encode(top.gibbs(noise.uniform(top.encoder.in_features).round(), self.gibbs_steps, noise))
         for layer in reversed(self._stack):
-            x = layer.decode(code)
-            code = _states(x, noise)
+            x = layer.decode(bernoulli(x, noise))
         return x.float().clamp(0, 1).view(-1, *self.image_shape)
 
     def on_test_start(self) -> None:
@@ -149,8 +148,3 @@ class DeepBeliefNetwork(StackedClassifier):
         first = self._stack[0]
         assert isinstance(first, RBM)
         return first
-
-
-def _states(mean: Tensor, noise: FreshNoise) -> Tensor:
-    """Binary states of units (B, D) with these means."""
-    return (noise.uniform(*mean.shape[1:]) < mean).to(mean.dtype)

@@ -156,11 +156,10 @@ class StackedClassifier(Classifier):
             self.train().requires_grad_(True)
             self.layers.requires_grad_(False)
             return self.network.parameters()
-        trained = self._trained
         self.eval().requires_grad_(False)
-        trained.train().requires_grad_(True)
+        self._trained.train().requires_grad_(True)
         self.training = True
-        return trained.parameters()
+        return self._trained.parameters()
 
     def phase_input(self, image: Tensor) -> Tensor:
         """What the phase at hand is trained on, from images (B, C, H, W): the codes of what lies below, (B, D)."""
@@ -229,8 +228,8 @@ class StackedClassifier(Classifier):
             self.log(f"pretrain/{self.phase}/free_energy_gap", gap)
 
     def trained_parameters(self) -> Iterable[nn.Parameter]:
-        """Those of the classifier."""
-        return self.network.parameters()
+        """Those of the phase at hand."""
+        return self._trained.parameters()
 
     @property
     def steps_to_schedule(self) -> float:
@@ -239,11 +238,9 @@ class StackedClassifier(Classifier):
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer of the head at a constant rate in `readout`, else that of the classifier."""
-        return (
-            self._make_optimizer(self._trained.parameters())
-            if self.phase == READOUT
-            else super().configure_optimizers()
-        )
+        if self.phase == READOUT:
+            return self._make_optimizer(self.trained_parameters())
+        return super().configure_optimizers()
 
     def _step(self, batch: Any) -> LayerStep:
         number = self.trainer.fit_loop.epoch_loop.total_batch_idx

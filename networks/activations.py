@@ -15,6 +15,7 @@ _CLASSES: dict[Activation, type[nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
 }
+SATURATING: frozenset[Activation] = frozenset({"tanh", "sigmoid"})
 
 
 def activation_class(name: Activation) -> type[nn.Module]:
@@ -26,3 +27,16 @@ def activation_class(name: Activation) -> type[nn.Module]:
     if name not in _CLASSES:
         raise ValueError(f"activation is {name!r}: choose one of {', '.join(_CLASSES)}")
     return _CLASSES[name]
+
+
+def initialise(linear: nn.Linear, activation: Activation) -> None:
+    """Keep the variance of signals from layer to layer.
+
+    Sources: where the activation saturates, Glorot and Bengio, "Understanding the difficulty of training deep
+    feedforward neural networks" (2010); else He et al., "Delving Deep into Rectifiers" (2015).
+    """
+    if activation in SATURATING:
+        nn.init.xavier_uniform_(linear.weight)
+    else:
+        nn.init.kaiming_uniform_(linear.weight, nonlinearity="relu")
+    nn.init.zeros_(linear.bias)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from networks.activations import Activation, activation_class
+from networks.activations import SATURATING, Activation, activation_class, initialise
 from networks.shapes import ImageShape
 
 
@@ -64,16 +64,11 @@ def hidden_layers(widths: Sequence[int], activation: Activation) -> list[nn.Modu
 
 
 def _initialise(network: nn.Module, activation: Activation) -> None:
-    """Where the activation saturates, keep the variance of signals from layer to layer.
-
-    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks" (2010). Layers with other activations keep PyTorch's own initialisation.
-    """
-    if activation in ("tanh", "sigmoid"):
+    """Initialise layers whose activation saturates; others keep PyTorch's own initialisation."""
+    if activation in SATURATING:
         for layer in network.modules():
             if isinstance(layer, nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+                initialise(layer, activation)
 
 
 def checked_widths(hidden: Sequence[int]) -> list[int]:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.activations import Activation, activation_class
+from networks.activations import Activation, activation_class, initialise
 from networks.corruption import Corruption, MaskingCorruption
 from networks.noise import Noise
 from objectives import binary_cross_entropy, kl_sparsity, squared_error
@@ -224,16 +224,3 @@ class SparseLayer(AutoencoderLayer):
         """Reconstruction error and mean activation; the penalty is one of a whole batch."""
         code = self.encode(x)
         return {"reconstruction": self._error(code, x), "mean_activation": code.float().mean()}
-
-
-def initialise(linear: nn.Linear, activation: Activation) -> None:
-    """Keep the variance of signals from layer to layer.
-
-    Sources: where the activation saturates, Glorot and Bengio, "Understanding the difficulty of training deep
-    feedforward neural networks" (2010); else He et al., "Delving Deep into Rectifiers" (2015).
-    """
-    if activation in ("sigmoid", "tanh"):
-        nn.init.xavier_uniform_(linear.weight)
-    else:
-        nn.init.kaiming_uniform_(linear.weight, nonlinearity="relu")
-    nn.init.zeros_(linear.bias)
