@@ -8,7 +8,7 @@ from lit_models.dbn import DeepBeliefNetwork
 from lit_models.denoising_autoencoder import DenoisingAutoencoder
 from lit_models.gan import GAN
 from lit_models.iwae import IWAE
-from lit_models.schedules import WarmupCosine
+from lit_models.schedules import InverseDecay, WarmupCosine
 from lit_models.single_loss import SingleLossTechnique
 from lit_models.sparse_autoencoder import SparseAutoencoder
 from lit_models.stacked import StackedClassifier
@@ -23,6 +23,7 @@ __all__ = [
     "Classifier",
     "DeepBeliefNetwork",
     "DenoisingAutoencoder",
+    "InverseDecay",
     "SingleLossTechnique",
     "SparseAutoencoder",
     "StackedClassifier",

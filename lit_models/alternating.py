@@ -11,7 +11,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lit_models.base import OptimizerFactory, SchedulerFactory, Technique
-from lit_models.schedules import WarmupCosine
+from lit_models.schedules import RunSchedule
 
 Terms = dict[str, Tensor]
 
@@ -90,7 +90,7 @@ class AlternatingTechnique(Technique):
                 raise ValueError(
                     f"{name}_scheduler is ReduceLROnPlateau: it follows a loss, and a game has none to follow"
                 )
-            if isinstance(scheduler, WarmupCosine):
+            if isinstance(scheduler, RunSchedule):
                 scheduler.start(self.trainer.estimated_stepping_batches / player.every)
             self._schedulers[name] = scheduler
             configured[-1]["lr_scheduler"] = {"scheduler": scheduler, "interval": "step"}

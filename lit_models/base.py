@@ -67,7 +67,8 @@ class Technique(LightningModule):
         """Note which arguments were given: the hyper-parameters that Lightning collects lack some of them."""
         module = super().__new__(cls)
         bound = inspect.signature(cls.__init__).bind_partial(module, *args, **kwargs)
-        module._given = {name for name, value in bound.arguments.items() if value is not None} - {"self"}
+        given = {**bound.arguments, **bound.arguments.get("kwargs", {})}
+        module._given = {name for name, value in given.items() if value is not None} - {"self", "kwargs"}
         return module
 
     def __init__(self) -> None:
@@ -128,7 +129,8 @@ class Technique(LightningModule):
             mean = self._means[key]
             assert isinstance(mean, ExampleMean)
             mean.update(value, len(batch[0]))
-            self.log(name, mean, on_step=False, on_epoch=True, metric_attribute=f"_means.{key}")
+            metric: dict[str, Any] = {"metric_attribute": f"_means.{key}", "add_dataloader_idx": False}
+            self.log(name, mean, on_step=False, on_epoch=True, **metric)
 
     def mean_over_processes(self, mean: Tensor) -> Tensor:
         """Mean over all processes of one over this process's part of a batch, (D,), with its gradient."""

@@ -1,6 +1,7 @@
 """Learning-rate schedules over the length of the run, which no configuration has to repeat."""
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 from torch import Tensor
@@ -8,13 +9,51 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 
-class WarmupCosine(LRScheduler):
-    """Rises linearly to the optimizer's own rate, then falls along half a cosine until the run's last step.
+class RunSchedule(LRScheduler):
+    """A schedule over the length of the run; use it with `scheduler_interval: step`.
 
-    The model that builds it calls `start` with the number of steps; use it with `scheduler_interval: step`.
+    The model that builds it calls `start` with the number of steps.
 
     Args:
         optimizer: whose rate is scheduled; supplied by the model.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._total_steps = 1
+        super().__init__(optimizer)
+
+    @abstractmethod
+    def factor(self, step: int, total_steps: int) -> float:
+        """Rate in a step, from 1 on, as a share of the optimizer's own."""
+
+    def start(self, total_steps: float) -> None:
+        """Set the length of the run in optimizer steps.
+
+        Raises:
+            ValueError: if the run has no end.
+        """
+        if math.isinf(total_steps):
+            kind = type(self).__name__
+            raise ValueError(f"{kind} needs a run with an end: set trainer.max_epochs or trainer.max_steps")
+        self._total_steps = max(1, int(total_steps))
+        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+            group["lr"] = rate
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Rate of each parameter group at the current step."""
+        factor = self.factor(self.last_epoch + 1, self._total_steps)
+        return [float(rate) * factor for rate in self.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the length of the run, which a continued run may change."""
+        return {name: value for name, value in super().state_dict().items() if name != "_total_steps"}
+
+
+class WarmupCosine(RunSchedule):
+    """Rises linearly to the optimizer's own rate, then falls along half a cosine until the run's last step.
+
+    Args:
+        optimizer: see `RunSchedule`.
         warmup: share of the run in which the rate rises, in [0, 1).
         floor: rate at the end, as a share of the optimizer's own.
     """
@@ -26,32 +65,38 @@ class WarmupCosine(LRScheduler):
             raise ValueError(f"floor is {floor}: a learning rate cannot be negative")
         self.warmup = warmup
         self.floor = floor
-        self._total_steps = 1
         super().__init__(optimizer)
 
-    def start(self, total_steps: float) -> None:
-        """Set the length of the run in optimizer steps.
-
-        Raises:
-            ValueError: if the run has no end.
-        """
-        if math.isinf(total_steps):
-            raise ValueError("WarmupCosine needs a run with an end: set trainer.max_epochs or trainer.max_steps")
-        self._total_steps = max(1, int(total_steps))
-        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
-            group["lr"] = rate
-
-    def get_lr(self) -> list[float | Tensor]:
-        """Rate of each parameter group at the current step."""
-        warm = self.warmup * self._total_steps
-        step = self.last_epoch + 1
+    def factor(self, step: int, total_steps: int) -> float:
+        """Rate in a step, from 1 on, as a share of the optimizer's own."""
+        warm = self.warmup * total_steps
         if step < warm:
-            factor = step / warm
-        else:
-            progress = min(1.0, (step - warm) / max(1.0, self._total_steps - warm))
-            factor = self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * progress))
-        return [float(rate) * factor for rate in self.base_lrs]
+            return step / warm
+        progress = min(1.0, (step - warm) / max(1.0, total_steps - warm))
+        return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything but the length of the run, which a continued run may change."""
-        return {name: value for name, value in super().state_dict().items() if name != "_total_steps"}
+
+class InverseDecay(RunSchedule):
+    """Falls as 1 / (1 + alpha p)^beta, where p goes from 0 to 1 over the run.
+
+    Source: Ganin et al., "Domain-Adversarial Training of Neural Networks" (JMLR 2016), section 5.2.2.
+
+    Args:
+        optimizer: see `RunSchedule`.
+        alpha: how far it falls.
+        beta: how fast.
+    """
+
+    def __init__(self, optimizer: Optimizer, alpha: float = 10.0, beta: float = 0.75) -> None:
+        if alpha < 0:
+            raise ValueError(f"alpha is {alpha}: choose 0 for a constant rate, or more")
+        if beta < 0:
+            raise ValueError(f"beta is {beta}: choose 0 for a constant rate, or more")
+        self.alpha = alpha
+        self.beta = beta
+        super().__init__(optimizer)
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """Rate in a step, from 1 on, as a share of the optimizer's own."""
+        progress = min(1.0, (step - 1) / total_steps)
+        return float((1 + self.alpha * progress) ** -self.beta)

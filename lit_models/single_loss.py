@@ -9,7 +9,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lit_models.base import OptimizerFactory, SchedulerFactory, Technique
-from lit_models.schedules import WarmupCosine
+from lit_models.schedules import RunSchedule
 
 
 class SingleLossTechnique(Technique):
@@ -72,9 +72,10 @@ class SingleLossTechnique(Technique):
         if self._make_scheduler is None:
             return optimizer
         scheduler = self._make_scheduler(optimizer)
-        if isinstance(scheduler, WarmupCosine):
+        if isinstance(scheduler, RunSchedule):
             if self._scheduler_interval != "step":
-                raise ValueError("scheduler_interval is 'epoch': WarmupCosine counts steps, set it to step")
+                kind = type(scheduler).__name__
+                raise ValueError(f"scheduler_interval is 'epoch': {kind} counts steps, set it to step")
             scheduler.start(self.steps_to_schedule)
         schedule: dict[str, Any] = {"scheduler": scheduler, "interval": self._scheduler_interval}
         if isinstance(scheduler, ReduceLROnPlateau):

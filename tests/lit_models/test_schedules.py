@@ -7,14 +7,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch.optim import SGD
 
-from lit_models import WarmupCosine
+from lit_models import InverseDecay, WarmupCosine
 
 
 def optimizer(*rates: float) -> SGD:
     return SGD([{"params": [torch.nn.Parameter(torch.zeros(()))], "lr": rate} for rate in rates])
 
 
-def steps(scheduler: WarmupCosine, count: int) -> list[float]:
+def steps(scheduler: InverseDecay | WarmupCosine, count: int) -> list[float]:
     """Rates that the next `count` optimizer steps use."""
     used = []
     for _ in range(count):
@@ -102,3 +102,36 @@ def test_impossible_shares_are_one_clear_line(kwargs: dict[str, float], start: s
 def test_an_endless_run_is_one_clear_line() -> None:
     with pytest.raises(ValueError, match=r"set trainer\.max_epochs or trainer\.max_steps$"):
         started(math.inf)
+
+
+def test_inverse_decay_by_hand() -> None:
+    scheduler = InverseDecay(optimizer(0.01))
+    scheduler.start(20)
+    rates = steps(scheduler, 21)
+    assert rates[0] == 0.01
+    assert rates[10] == pytest.approx(0.01 / 6**0.75)  # p = 1/2
+    assert rates[20] == pytest.approx(0.01 / 11**0.75)  # p = 1
+    assert rates == sorted(rates, reverse=True)
+    constant = InverseDecay(optimizer(0.3), alpha=0.0)
+    constant.start(5)
+    assert steps(constant, 5) == [0.3] * 5
+
+
+def test_a_resumed_inverse_decay_goes_on_exactly() -> None:
+    schedules = []
+    for _ in range(3):
+        schedules.append(InverseDecay(optimizer(1.0), alpha=3.0, beta=1.5))
+        schedules[-1].start(20)
+    whole, first, second = schedules
+    expected = steps(whole, 20)
+    steps(first, 7)
+    second.optimizer.load_state_dict(first.optimizer.state_dict())
+    second.load_state_dict(first.state_dict())
+    assert steps(second, 13) == expected[7:]
+
+
+@pytest.mark.parametrize("kwargs", [{"alpha": -1.0}, {"beta": -0.5}])
+def test_a_rate_does_not_rise(kwargs: dict[str, float]) -> None:
+    ((name, value),) = kwargs.items()
+    with pytest.raises(ValueError, match=f"^{name} is {value}: choose 0"):
+        InverseDecay(optimizer(1.0), **kwargs)

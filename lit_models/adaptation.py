@@ -1,0 +1,291 @@
+"""What the techniques of unsupervised domain adaptation share: two domains, of which one has labels."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lit_models.base import Technique
+from lit_models.single_loss import SingleLossTechnique
+from metrics import (
+    BatchNuclearNorm,
+    ClassAMI,
+    DeepEmbeddedValidation,
+    InformationMaximisation,
+    PredictionEntropy,
+    ProxyADistance,
+)
+from networks import ConvFeatures, MLPFeatures, MLPHead, at_domain, with_domain_statistics
+from objectives import binary_cross_entropy, cross_entropy
+
+FeaturesFactory = Callable[[Sequence[int]], nn.Module]
+HeadFactory = Callable[[int, int], nn.Module]
+Stage = Literal["val", "test"]
+
+SOURCE, TARGET = "source", "target"
+
+
+class Views(NamedTuple):
+    """Both domains, seen by the networks in one forward pass; the first half of the rows is the source.
+
+    Attributes:
+        feature: (2B, D).
+        logits: (2B, K).
+    """
+
+    feature: Tensor
+    logits: Tensor
+
+    @property
+    def features(self) -> tuple[Tensor, Tensor]:
+        """Features of the source and of the target, (B, D) each."""
+        source, target = self.feature.chunk(2)
+        return source, target
+
+    @property
+    def source_logits(self) -> Tensor:
+        """(B, K)."""
+        return self.logits.chunk(2)[0]
+
+    @property
+    def target_logits(self) -> Tensor:
+        """(B, K)."""
+        return self.logits.chunk(2)[1]
+
+
+class DomainAdaptation(Technique):
+    """A classifier for a target domain without labels, by means of a source domain with labels.
+
+    Training batches have a labelled part `source` and an unlabelled part `target` of the same size, validation has
+    labels of the source only, and labels of the target are met in `test` alone. Networks see both domains in one
+    forward pass, so batch normalisation sees their mixture, unless `domain_statistics` keeps them apart.
+
+    Args:
+        data_shape: of one example, (C, H, W) or (D,); the CLI takes it from the data.
+        num_classes: number of classes, K; the CLI takes it from the data.
+        extractor: makes the network of features, (B, *data_shape) -> (B, D), from the shape of the data; `ConvFeatures`
+            for images and `MLPFeatures` for points if not given.
+        classifier: makes the network from features to logits from D and K; `MLPHead` if not given.
+        domain_statistics: normalise each domain by its own batch statistics, in training and in evaluation, as in Li
+            et al., "Revisiting Batch Normalization For Practical Domain Adaptation" (2016).
+        optimization: see `SingleLossTechnique` or `AlternatingTechnique`.
+
+    Attributes:
+        domains: their names, in the order of the data's loaders.
+
+    Raises:
+        ValueError: if there are no classes.
+    """
+
+    domains = (SOURCE, TARGET)
+
+    def __init__(
+        self,
+        data_shape: Sequence[int],
+        num_classes: int,
+        *,
+        extractor: FeaturesFactory | None = None,
+        classifier: HeadFactory | None = None,
+        domain_statistics: bool = False,
+        **optimization: Any,
+    ) -> None:
+        super().__init__(**optimization)
+        if num_classes < 2:
+            raise ValueError(f"num_classes is {num_classes}: the source needs labels of two or more classes")
+        self.data_shape = tuple(data_shape)
+        self.num_classes = num_classes
+        self.domain_statistics = domain_statistics
+        self.extractor = (extractor or (ConvFeatures if len(data_shape) == 3 else MLPFeatures))(self.data_shape)
+        self.feature_dim = _width(self.extractor, self.data_shape)
+        self.classifier = (classifier or MLPHead)(self.feature_dim, num_classes)
+        if domain_statistics:
+            with_domain_statistics(self.extractor)
+            with_domain_statistics(self.classifier)
+        self._of_predictions = nn.ModuleDict(
+            {
+                "information_maximisation": InformationMaximisation(),
+                "bnm": BatchNuclearNorm(),
+                "entropy": PredictionEntropy(),
+            }
+        )
+        self._class_ami = ClassAMI(num_classes)
+        self._dev = DeepEmbeddedValidation()
+        self._a_distance = ProxyADistance()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the classes for examples of the target, (B, *data_shape) -> (B, K)."""
+        return self.logits(self.embed(x))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Features of examples of the target, (B, *data_shape) -> (B, D)."""
+        with self._at(TARGET):
+            feature: Tensor = self.extractor(x)
+        return feature
+
+    def logits(self, feature: Tensor) -> Tensor:
+        """Logits of the classes, (B, D) -> (B, K)."""
+        logits: Tensor = self.classifier(feature)
+        return logits
+
+    def views(self, batch: Any) -> Views:
+        """Features and logits of both domains."""
+        feature = self.extractor(torch.cat([batch.source.x, batch.target.x]))
+        return Views(feature, self.logits(feature))
+
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        """Log how well the source is told, collect what label-free scores are computed from, and return predictions."""
+        domain = self.domains[dataloader_idx]
+        seen = self._seen(batch, domain)
+        if domain == SOURCE:
+            loss = self._log_source("val", batch, seen["logits"])
+            self._dev.update_source(seen["feature"], loss)
+        else:
+            for metric in self._of_predictions.values():
+                metric.update(seen["logits"])  # type: ignore[operator]
+            self._class_ami.update(seen["feature"], seen["logits"])
+            self._dev.update_target(seen["feature"])
+        return seen
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores by which a checkpoint can be chosen without labels of the target."""
+        for name, metric in (*self._of_predictions.items(), ("class_ami", self._class_ami), ("dev", self._dev)):
+            self.log(f"val/{name}", metric.compute())  # type: ignore[operator]
+            metric.reset()  # type: ignore[operator]
+
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        """Log the accuracy in both domains, and return predictions."""
+        domain = self.domains[dataloader_idx]
+        seen = self._seen(batch, domain)
+        if domain == SOURCE:
+            self._log_source("test", batch, seen["logits"])
+        else:
+            accuracy = (seen["predicted"] == batch.label).float().mean()
+            self.log_means({"test/target_accuracy": accuracy}, batch)
+        self._a_distance.update(seen["feature"], dataloader_idx)
+        return seen
+
+    def on_test_epoch_end(self) -> None:
+        """Log how well a linear classifier tells the domains apart."""
+        self.log("test/proxy_a_distance", self._a_distance.compute())
+        self._a_distance.reset()
+
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """Features and predicted classes of examples of the target."""
+        feature = self.embed(batch.x)
+        return {"latent": feature, "predicted": self.logits(feature).argmax(1), "index": batch.index}
+
+    def _seen(self, batch: Any, domain: str) -> dict[str, Tensor]:
+        with self._at(domain):
+            feature = self.extractor(batch.x)
+            logits = self.logits(feature)
+        seen = {"feature": feature, "logits": logits, "predicted": logits.argmax(1), "index": batch.index}
+        return seen | ({"label": batch.label} if hasattr(batch, "label") else {})
+
+    def _log_source(self, stage: Stage, batch: Any, logits: Tensor) -> Tensor:
+        loss = cross_entropy(logits, batch.label)
+        accuracy = (logits.argmax(1) == batch.label).float().mean()
+        self.log_means({f"{stage}/source_loss": loss.mean(), f"{stage}/source_accuracy": accuracy}, batch)
+        return loss
+
+    @contextmanager
+    def _at(self, domain: str) -> Iterator[None]:
+        """Normalise by the statistics of one domain."""
+        for network in (self.extractor, self.classifier):
+            at_domain(network, domain)
+        yield
+        for network in (self.extractor, self.classifier):
+            at_domain(network, "both")
+
+
+class AdaptationTechnique(DomainAdaptation, SingleLossTechnique):
+    """Domain adaptation by one loss, in which the part that adapts has a weight lambda that rises in training.
+
+    A technique implements `loss(batch)`, which returns a NamedTuple whose first field is `total`.
+
+    Args:
+        data_shape: see `DomainAdaptation`.
+        num_classes: see `DomainAdaptation`.
+        weight: of what adapts, at the end of training.
+        ramp: steepness of the weight's rise, lambda = weight * (2 / (1 + exp(-ramp * p)) - 1) with p from 0 to 1 over
+            the run (Ganin et al. 2016, section 5.2.2); 0 for a constant weight.
+        **kwargs: see `DomainAdaptation` and `SingleLossTechnique`.
+
+    Raises:
+        ValueError: if a weight is negative.
+    """
+
+    def __init__(
+        self, data_shape: Sequence[int], num_classes: int, *, weight: float = 1.0, ramp: float = 10.0, **kwargs: Any
+    ) -> None:
+        super().__init__(data_shape, num_classes, **kwargs)
+        for name, value in {"weight": weight, "ramp": ramp}.items():
+            if value < 0:
+                raise ValueError(f"{name} is {value}: choose 0 or more")
+        self.weight = weight
+        self.ramp = ramp
+        self._batches = math.nan  # of the whole fit
+
+    @property
+    def progress(self) -> Tensor:
+        """p, the share of the fit's batches that have been trained on, in [0, 1]."""
+        return (self.batch_step / self._batches).clamp(max=1)
+
+    @property
+    def strength(self) -> Tensor:
+        """lambda, the weight at this moment of training."""
+        if not self.ramp:
+            return torch.full_like(self.progress, self.weight)
+        return self.weight * (2 / (1 + (-self.ramp * self.progress).exp()) - 1)
+
+    def on_fit_start(self) -> None:
+        """Learn how long the fit is.
+
+        Raises:
+            ValueError: if it has no end.
+        """
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise ValueError(f"{type(self).__name__} needs a run with an end: set trainer.max_epochs or max_steps")
+        self._batches = steps * self.trainer.accumulate_grad_batches
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Log the terms of the loss and lambda, count the batch, and return the total."""
+        terms = self.loss(batch)
+        self.log_training({**terms._asdict(), "lambda": self.strength})
+        self.batch_step += 1
+        total: Tensor = terms.total
+        return total
+
+
+def domain_terms(log_odds: Tensor) -> tuple[Tensor, Tensor]:
+    """How well the domains of a batch are told apart.
+
+    Args:
+        log_odds: (2B, 1), of the source; its rows are the first half.
+
+    Returns:
+        The cross-entropy of each row, (2B,), in nats, and the accuracy, a scalar in [0, 1].
+    """
+    is_source = (torch.arange(len(log_odds), device=log_odds.device) < len(log_odds) // 2).unsqueeze(1)
+    accuracy = ((log_odds > 0) == is_source).float().mean()
+    return binary_cross_entropy(log_odds, is_source.to(log_odds.dtype)), accuracy
+
+
+def _width(extractor: nn.Module, data_shape: tuple[int, ...]) -> int:
+    """Number of features that a network has of an example.
+
+    Raises:
+        ValueError: if it gives anything but one row of them.
+    """
+    training = extractor.training
+    with torch.no_grad():
+        feature = extractor.eval()(torch.zeros(1, *data_shape))
+    extractor.train(training)
+    if feature.ndim != 2:
+        raise ValueError(
+            f"extractor gives {tuple(feature.shape[1:])} for an example of {data_shape}: end it in nn.Flatten()"
+        )
+    return int(feature.shape[1])

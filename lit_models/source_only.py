@@ -1,0 +1,65 @@
+"""What adaptation is measured against: training on the source alone, and on the target's labels."""
+
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from lit_models.adaptation import DomainAdaptation
+from lit_models.single_loss import SingleLossTechnique
+from objectives import cross_entropy
+
+
+class SupervisedTerms(NamedTuple):
+    """Terms of the loss, means over the batch; `accuracy`, in [0, 1], is only reported."""
+
+    total: Tensor
+    accuracy: Tensor
+
+
+class SourceOnly(DomainAdaptation, SingleLossTechnique):
+    """A classifier that is trained on the source alone, and applied to the target as it is.
+
+    With `domain_statistics` it is adapted by batch normalisation: both domains pass through the network, each
+    normalised by its own statistics, and only the source's labels are learned from.
+
+    Source of that: Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation" (2016).
+
+    Args:
+        data_shape: see `DomainAdaptation`.
+        num_classes: see `DomainAdaptation`.
+        **kwargs: see `DomainAdaptation` and `SingleLossTechnique`.
+    """
+
+    def loss(self, batch: Any) -> SupervisedTerms:
+        """Cross-entropy of the source's classes."""
+        logits = self.views(batch).source_logits if self.domain_statistics else self(batch.source.x)
+        return _supervised(logits, batch.source.label)
+
+
+class TargetOnly(DomainAdaptation, SingleLossTechnique):
+    """A classifier that is trained on the target with its labels: what adaptation could reach at best.
+
+    It needs data that hand those labels over, `OracleDomainPair`.
+
+    Args:
+        data_shape: see `DomainAdaptation`.
+        num_classes: see `DomainAdaptation`.
+        **kwargs: see `DomainAdaptation` and `SingleLossTechnique`.
+    """
+
+    def loss(self, batch: Any) -> SupervisedTerms:
+        """Cross-entropy of the target's classes.
+
+        Raises:
+            ValueError: if the batch has no labels of the target.
+        """
+        if not hasattr(batch.target, "label"):
+            raise ValueError(
+                "data is DomainPair: TargetOnly learns from the target's labels, which only OracleDomainPair has"
+            )
+        return _supervised(self(batch.target.x), batch.target.label)
+
+
+def _supervised(logits: Tensor, label: Tensor) -> SupervisedTerms:
+    accuracy = (logits.argmax(1) == label).float().mean()
+    return SupervisedTerms(cross_entropy(logits, label).mean(), accuracy)
