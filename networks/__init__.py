@@ -8,7 +8,11 @@ from networks.convolutional import ConvDecoder, ConvEncoder
 from networks.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
 from networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from networks.differentiable_augmentation import DifferentiableAugmentation
+from networks.domain_batch_norm import Domain, DomainBatchNorm, at_domain, with_domain_statistics
+from networks.domain_features import ConvFeatures, MLPFeatures
 from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures, RawFeatures
+from networks.gradient_reversal import GradientReversal, reverse_gradient
+from networks.heads import MLPHead
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
 from networks.mlp import MLPDecoder, MLPEncoder
 from networks.moving_average import MovingAverage
@@ -29,17 +33,21 @@ __all__ = [
     "ConvClassifier",
     "ConvDecoder",
     "ConvEncoder",
+    "ConvFeatures",
     "Corruption",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "DenoisingLayer",
     "DifferentiableAugmentation",
     "DigitFeatures",
+    "Domain",
+    "DomainBatchNorm",
     "FeatureExtractor",
     "FreshNoise",
     "Gaussian",
     "GaussianCorruption",
     "GaussianRBM",
+    "GradientReversal",
     "ImageShape",
     "InceptionFeatures",
     "KeyedNoise",
@@ -48,7 +56,9 @@ __all__ = [
     "MLPDecoder",
     "MLPDiscriminator",
     "MLPEncoder",
+    "MLPFeatures",
     "MLPGenerator",
+    "MLPHead",
     "MaskingCorruption",
     "MovingAverage",
     "Noise",
@@ -61,4 +71,7 @@ __all__ = [
     "StackLayer",
     "StackNetwork",
     "activation_class",
+    "at_domain",
+    "reverse_gradient",
+    "with_domain_statistics",
 ]

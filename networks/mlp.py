@@ -57,10 +57,27 @@ class MLPDecoder(nn.Sequential):
         _initialise(self, activation)
 
 
-def hidden_layers(widths: Sequence[int], activation: Activation) -> list[nn.Module]:
-    """A linear layer and an activation between each two widths."""
+def hidden_layers(
+    widths: Sequence[int], activation: Activation, batch_norm: bool = False, dropout: float = 0.0
+) -> list[nn.Module]:
+    """A linear layer and an activation between each two widths.
+
+    Args:
+        widths: from the input to the last hidden layer.
+        activation: after each linear layer.
+        batch_norm: normalise before each activation.
+        dropout: share of units left out after each activation, in training.
+    """
     make_activation = activation_class(activation)
-    return [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), make_activation())]
+    layers: list[nn.Module] = []
+    for narrow, wide in pairwise(widths):
+        layers += [
+            nn.Linear(narrow, wide, bias=not batch_norm),  # the normalisation has a bias
+            *([nn.BatchNorm1d(wide)] if batch_norm else []),
+            make_activation(),
+            *([nn.Dropout(dropout)] if dropout else []),
+        ]
+    return layers
 
 
 def _initialise(network: nn.Module, activation: Activation) -> None:
