@@ -1,14 +1,23 @@
 """DataModules; importing this package makes their names known to the command line."""
 
 from datamodules.augmentation import KeyedAugmentation
-from datamodules.batch import ImageBatch, PointBatch, UnlabelledImageBatch
+from datamodules.batch import (
+    DomainBatch,
+    ImageBatch,
+    OracleBatch,
+    PointBatch,
+    UnlabelledImageBatch,
+    UnlabelledPointBatch,
+)
 from datamodules.digits import Digits
+from datamodules.domains import DomainPair, OracleDomainPair
 from datamodules.image_folder import ImageFolder
 from datamodules.images import ImageDataModule
 from datamodules.in_memory import InMemoryImages
+from datamodules.moons import TwoMoons
 from datamodules.points import GaussianGrid, GaussianMixture, GaussianRing
 from datamodules.resumable import ResumableDataModule
-from datamodules.sampler import EvaluationSampler, ResumableSampler
+from datamodules.sampler import EvaluationSampler, PairSampler, ResumableSampler
 from datamodules.torchvision_sets import CIFAR10, KMNIST, MNIST, SVHN, USPS, FashionMNIST, TorchvisionImages
 
 __all__ = [
@@ -18,6 +27,8 @@ __all__ = [
     "SVHN",
     "USPS",
     "Digits",
+    "DomainBatch",
+    "DomainPair",
     "EvaluationSampler",
     "FashionMNIST",
     "GaussianGrid",
@@ -28,9 +39,14 @@ __all__ = [
     "ImageFolder",
     "InMemoryImages",
     "KeyedAugmentation",
+    "OracleBatch",
+    "OracleDomainPair",
+    "PairSampler",
     "PointBatch",
     "ResumableDataModule",
     "ResumableSampler",
     "TorchvisionImages",
+    "TwoMoons",
     "UnlabelledImageBatch",
+    "UnlabelledPointBatch",
 ]

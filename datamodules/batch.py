@@ -59,3 +59,42 @@ class PointBatch(NamedTuple):
     def x(self) -> Tensor:
         """The examples themselves."""
         return self.point
+
+
+class UnlabelledPointBatch(NamedTuple):
+    """Points whose labels do not exist or must not be seen: there is no field to read them from.
+
+    Attributes:
+        point: float32 (B, D), unbounded.
+        index: int64 (B,), position of each point in its part of the data.
+    """
+
+    point: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+
+    @property
+    def x(self) -> Tensor:
+        """The examples themselves."""
+        return self.point
+
+
+class DomainBatch(NamedTuple):
+    """Labelled examples of a source domain beside unlabelled ones of a target domain, equally many of each.
+
+    Attributes:
+        source: Images or points with their classes.
+        target: Images or points of the same kind, without.
+    """
+
+    source: ImageBatch | PointBatch
+    target: UnlabelledImageBatch | UnlabelledPointBatch
+
+
+class OracleBatch(NamedTuple):
+    """Labelled examples of a target domain, for the upper bound that sees its labels; made by no other data.
+
+    Attributes:
+        target: Images or points with their classes.
+    """
+
+    target: ImageBatch | PointBatch

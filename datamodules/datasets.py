@@ -114,6 +114,10 @@ class LabelledImages(Dataset[ImageBatch]):
         """Returns a hexadecimal SHA-256 over images and labels."""
         return hashlib.sha256(self.source.digest() + self.label.numpy().tobytes()).hexdigest()
 
+    def unlabelled(self) -> "UnlabelledImages":
+        """Returns the same images without their classes."""
+        return UnlabelledImages(self.source)
+
 
 class UnlabelledImages(Dataset[UnlabelledImageBatch]):
     """Images without classes.
@@ -135,6 +139,10 @@ class UnlabelledImages(Dataset[UnlabelledImageBatch]):
     def fingerprint(self) -> str:
         """Returns a hexadecimal SHA-256 over the images."""
         return self.source.digest().hex()
+
+    def unlabelled(self) -> "UnlabelledImages":
+        """Returns itself."""
+        return self
 
 
 ImageDataset = LabelledImages | UnlabelledImages

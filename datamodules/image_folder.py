@@ -19,7 +19,6 @@ from datamodules.datasets import (
 )
 from datamodules.decoding import check_headers, decode_images, is_picture
 from datamodules.images import ImageDataModule
-from datamodules.split import stratified_split
 from networks.shapes import ImageShape
 
 _TEST_STREAM = 1  # added to the key of that draw, so that the test and the validation part are drawn independently
@@ -99,7 +98,7 @@ class ImageFolder(ImageDataModule):
         if self._divided and (self.root / "val").is_dir():
             validation = self._list(self.root / "val")
         elif self.val_size > 0:
-            rest, held_out = stratified_split(training.label, self.val_size, self.split_seed, name="val_size")
+            rest, held_out = self.divide(training.label, self.val_size, name="val_size")
             training, validation = training.at(rest), training.at(held_out)
         else:
             return self._datasets_of(training)[0], None
@@ -122,7 +121,7 @@ class ImageFolder(ImageDataModule):
 
     def _divide(self) -> tuple[_Files, _Files]:
         files = self._list(self.root)
-        rest, test = stratified_split(files.label, self.test_size, self.split_seed, _TEST_STREAM, name="test_size")
+        rest, test = self.divide(files.label, self.test_size, _TEST_STREAM, name="test_size")
         return files.at(rest), files.at(test)
 
     def _list(self, folder: Path) -> _Files:

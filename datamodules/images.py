@@ -11,6 +11,7 @@ from datamodules.augmentation import KeyedAugmentation
 from datamodules.batch import ImageBatch, UnlabelledImageBatch
 from datamodules.datasets import ImageDataset
 from datamodules.resumable import ResumableDataModule, at_least
+from datamodules.split import stratified_split
 from networks.shapes import ImageShape
 
 AnyImageBatch = ImageBatch | UnlabelledImageBatch
@@ -39,6 +40,8 @@ class ImageDataModule(ResumableDataModule[ImageDataset]):
     example_name = "image"
     native_shape: ImageShape
     class_names: tuple[str, ...]
+    stratified = True
+    """Whether parts are divided by class; False divides them blindly, as a domain whose labels must not be used."""
 
     def __init__(
         self,
@@ -77,6 +80,34 @@ class ImageDataModule(ResumableDataModule[ImageDataset]):
     def num_classes(self) -> int:
         """Number of classes; 0 if the images have no labels."""
         return len(self.class_names)
+
+    def reseed(self, seed: int) -> None:
+        """Replaces the seed of the order and of the augmentation.
+
+        Args:
+            seed: The new one.
+        """
+        super().reseed(seed)
+        if self.augmentation is not None:
+            self.augmentation.seed = seed
+
+    def divide(self, label: Tensor, fraction: float, *streams: int, name: str) -> tuple[Tensor, Tensor]:
+        """Divides images in two with `split_seed`, as `stratified_split` does, or blindly if not `stratified`.
+
+        Args:
+            label: int64 (N,), class of each.
+            fraction: Share of the second part, in [0, 1).
+            streams: Further keys of the draw.
+            name: The setting that gave the share, for the error.
+
+        Returns:
+            Positions of the first and of the second part, int64, each in ascending order.
+
+        Raises:
+            ValueError: If a positive fraction leaves one of the parts empty.
+        """
+        groups = label if self.stratified else torch.zeros_like(label)
+        return stratified_split(groups, fraction, self.split_seed, *streams, name=name)
 
     def on_after_batch_transfer(self, batch: AnyImageBatch, dataloader_idx: int) -> AnyImageBatch:
         """Makes float32 in [0, 1] of uint8, on the device; augments if it is a training batch.

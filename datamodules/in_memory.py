@@ -13,7 +13,6 @@ from datamodules.generated import read_generated
 from datamodules.images import ImageDataModule
 from datamodules.resumable import at_least
 from datamodules.seeding import derive_seed
-from datamodules.split import stratified_split
 
 _CHUNK = 4096  # images converted at once, which bounds the memory for intermediate results
 _FEW_STREAM = 2  # added to the key of that draw, so that it is independent of the split
@@ -57,7 +56,7 @@ class InMemoryImages(ImageDataModule):
             ValueError: If a class has too few images, or the generated ones do not fit.
         """
         image, label = self.read(train=True)
-        rest, held_out = stratified_split(label, self.val_size, self.split_seed, name="val_size")
+        rest, held_out = self.divide(label, self.val_size, name="val_size")
         validation = None
         if self.val_size > 0:
             validation = LabelledImages(TensorImages(self._converted(image[held_out])), label[held_out])

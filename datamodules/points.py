@@ -1,4 +1,4 @@
-"""Points in the plane from mixtures of Gaussians: data whose every mode is known, for what draws samples."""
+"""Points that are drawn when they are asked for; mixtures of Gaussians, data whose every mode is known."""
 
 import hashlib
 import math
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datamodules.batch import PointBatch
+from datamodules.batch import PointBatch, UnlabelledPointBatch
 from datamodules.resumable import ResumableDataModule, at_least
 from datamodules.seeding import derive_seed
 
@@ -41,14 +41,42 @@ class LabelledPoints:
         """Returns a hexadecimal SHA-256 over points and labels."""
         return hashlib.sha256(self.point.numpy().tobytes() + self.label.numpy().tobytes()).hexdigest()
 
+    def unlabelled(self) -> "UnlabelledPoints":
+        """Returns the same points without their classes."""
+        return UnlabelledPoints(self.point)
 
-class GaussianMixture(ResumableDataModule[LabelledPoints]):
-    """Points of a mixture of isotropic Gaussians with equal weights, made when they are asked for.
 
-    The label of a point is the mode that it was drawn from.
+class UnlabelledPoints:
+    """Points without classes.
 
     Args:
-        mode_std: Standard deviation of each mode along each axis.
+        point: float32 (N, D).
+    """
+
+    def __init__(self, point: Tensor) -> None:
+        self.point = point
+
+    def __len__(self) -> int:
+        return len(self.point)
+
+    def __getitems__(self, indices: Sequence[int]) -> UnlabelledPointBatch:
+        """Returns the batch of the points at these positions."""
+        index = torch.tensor(indices)
+        return UnlabelledPointBatch(self.point.index_select(0, index), index)
+
+    def fingerprint(self) -> str:
+        """Returns a hexadecimal SHA-256 over the points."""
+        return hashlib.sha256(self.point.numpy().tobytes()).hexdigest()
+
+    def unlabelled(self) -> "UnlabelledPoints":
+        """Returns itself."""
+        return self
+
+
+class DrawnPoints(ResumableDataModule[LabelledPoints]):
+    """Points in the plane that are drawn when they are asked for, each part independently of the others.
+
+    Args:
         train_size: Training points.
         val_size: Validation points; 0 for none.
         test_size: Test points.
@@ -64,18 +92,15 @@ class GaussianMixture(ResumableDataModule[LabelledPoints]):
     def __init__(
         self,
         *,
-        mode_std: float,
-        train_size: int = 20_000,
-        val_size: int = 2_000,
-        test_size: int = 10_000,
+        train_size: int,
+        val_size: int,
+        test_size: int,
         split_seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        _positive(mode_std=mode_std)
         at_least(1, train_size=train_size, test_size=test_size)
         at_least(0, val_size=val_size)
-        self.mode_std = mode_std
         self.train_size = train_size
         self.val_size = val_size
         self.test_size = test_size
@@ -83,29 +108,84 @@ class GaussianMixture(ResumableDataModule[LabelledPoints]):
 
     @property
     @abstractmethod
-    def modes(self) -> Tensor:
-        """Centres of the modes, float32 (K, 2)."""
+    def num_classes(self) -> int:
+        """Number of classes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return tuple(map(str, range(self.num_classes)))
+
+    @abstractmethod
+    def draw(self, size: int, stream: int) -> LabelledPoints:
+        """Draws points.
+
+        Args:
+            size: Number of points.
+            stream: Which of the independent draws under `split_seed` is wanted.
+        """
 
     @property
     def data_shape(self) -> tuple[int, ...]:
         """Shape of one point."""
         return (2,)
 
+    def load_training(self) -> tuple[LabelledPoints, LabelledPoints | None]:
+        """Draws the training and the validation part."""
+        validation = self.draw(int(self.val_size), _VAL) if self.val_size else None
+        return self.draw(self.train_size, _TRAIN), validation
+
+    def load_test(self) -> LabelledPoints:
+        """Draws the test part."""
+        return self.draw(self.test_size, _TEST)
+
+
+class GaussianMixture(DrawnPoints):
+    """Points of a mixture of isotropic Gaussians with equal weights.
+
+    The label of a point is the mode that it was drawn from.
+
+    Args:
+        mode_std: Standard deviation of each mode along each axis.
+        train_size: See `DrawnPoints`.
+        val_size: See `DrawnPoints`.
+        test_size: See `DrawnPoints`.
+        **kwargs: See `DrawnPoints`.
+
+    Raises:
+        ValueError: If a size is impossible.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode_std: float,
+        train_size: int = 20_000,
+        val_size: int = 2_000,
+        test_size: int = 10_000,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(train_size=train_size, val_size=val_size, test_size=test_size, **kwargs)
+        positive(mode_std=mode_std)
+        self.mode_std = mode_std
+
+    @property
+    @abstractmethod
+    def modes(self) -> Tensor:
+        """Centres of the modes, float32 (K, 2)."""
+
     @property
     def num_classes(self) -> int:
         """Number of modes."""
         return len(self.modes)
 
-    def load_training(self) -> tuple[LabelledPoints, LabelledPoints | None]:
-        """Draws the training and the validation part."""
-        validation = self._draw(int(self.val_size), _VAL) if self.val_size else None
-        return self._draw(self.train_size, _TRAIN), validation
+    def draw(self, size: int, stream: int) -> LabelledPoints:
+        """Draws the mode of each point, and the point around it.
 
-    def load_test(self) -> LabelledPoints:
-        """Draws the test part."""
-        return self._draw(self.test_size, _TEST)
-
-    def _draw(self, size: int, stream: int) -> LabelledPoints:
+        Args:
+            size: Number of points.
+            stream: Which of the independent draws under `split_seed` is wanted.
+        """
         generator = torch.Generator().manual_seed(derive_seed(self.split_seed, stream))
         label = torch.randint(self.num_classes, (size,), generator=generator)
         return LabelledPoints(self.modes[label] + self.mode_std * torch.randn(size, 2, generator=generator), label)
@@ -129,7 +209,7 @@ class GaussianRing(GaussianMixture):
     def __init__(self, *, n_modes: int = 8, radius: float = 2.0, mode_std: float = 0.02, **kwargs: Any) -> None:
         super().__init__(mode_std=mode_std, **kwargs)
         at_least(1, n_modes=n_modes)
-        _positive(radius=radius)
+        positive(radius=radius)
         self.n_modes = n_modes
         self.radius = radius
 
@@ -159,7 +239,7 @@ class GaussianGrid(GaussianMixture):
     def __init__(self, *, side: int = 5, spacing: float = 2.0, mode_std: float = 0.05, **kwargs: Any) -> None:
         super().__init__(mode_std=mode_std, **kwargs)
         at_least(1, side=side)
-        _positive(spacing=spacing)
+        positive(spacing=spacing)
         self.side = side
         self.spacing = spacing
 
@@ -170,7 +250,7 @@ class GaussianGrid(GaussianMixture):
         return torch.cartesian_prod(axis, axis)
 
 
-def _positive(**lengths: float) -> None:
+def positive(**lengths: float) -> None:
     """Refuse named lengths that are not positive.
 
     Raises:

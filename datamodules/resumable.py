@@ -121,6 +121,19 @@ class ResumableDataModule(LightningDataModule, Generic[ExamplesT]):
         if validation is not None:
             self._datasets["val"] = validation
 
+    def take_parts(self) -> dict[Part, ExamplesT]:
+        """Hands over the parts that are loaded, and forgets them."""
+        parts, self._datasets = self._datasets, {}
+        return parts
+
+    def reseed(self, seed: int) -> None:
+        """Replaces the seed of everything that is drawn in training.
+
+        Args:
+            seed: The new one.
+        """
+        self.seed = seed
+
     def setup(self, stage: str) -> None:
         """Loads what the stage ("fit", "validate", "test" or "predict") needs."""
         if stage == "fit":
@@ -144,7 +157,7 @@ class ResumableDataModule(LightningDataModule, Generic[ExamplesT]):
                 f"batch_size={self.batch_size} with drop_last leaves no batch of {samples} {self.example_name}s: "
                 "reduce batch_size"
             )
-        sampler = ResumableSampler(
+        sampler = self._training_sampler(
             dataset,
             num_replicas=world_size,
             rank=rank,
@@ -157,15 +170,15 @@ class ResumableDataModule(LightningDataModule, Generic[ExamplesT]):
     def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
         """Builds the loader of the validation part; none if `val_size` is 0."""
         self.dataset("train")
-        return self._evaluation_loader("val") if "val" in self._datasets else []
+        return self._evaluation_loader("val", self.dataset("val")) if "val" in self._datasets else []
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Builds the loader of the test part."""
-        return self._evaluation_loader("test")
+        return self._evaluation_loader("test", self.dataset("test"))
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """Builds the loader of `predict_part`, in order and without augmentation."""
-        return self._evaluation_loader(self.predict_part)
+        return self._evaluation_loader(self.predict_part, self.dataset(self.predict_part))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Moves a batch; on the CPU it is where it has to be, and the search for what there is to move is spared."""
@@ -210,8 +223,11 @@ class ResumableDataModule(LightningDataModule, Generic[ExamplesT]):
         progress: Any = self.trainer.fit_loop.epoch_progress.current
         return int(progress.processed)
 
-    def _evaluation_loader(self, part: Part) -> DataLoader[Any]:
-        dataset, (rank, world_size) = self.dataset(part), self._process()
+    def _training_sampler(self, dataset: ExamplesT, **place: int) -> ResumableSampler:
+        return ResumableSampler(dataset, **place)
+
+    def _evaluation_loader(self, part: Part, dataset: Examples) -> DataLoader[Any]:
+        rank, world_size = self._process()
         if len(dataset) < world_size:
             raise ValueError(
                 f"the {part} part has {len(dataset)} {self.example_name}(s) for {world_size} processes: use fewer"
@@ -221,7 +237,7 @@ class ResumableDataModule(LightningDataModule, Generic[ExamplesT]):
 
     def _loader(
         self,
-        dataset: ExamplesT,
+        dataset: Examples,
         sampler: ResumableSampler | EvaluationSampler,
         batch_size: int,
         drop_last: bool = False,

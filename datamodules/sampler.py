@@ -8,9 +8,12 @@ import math
 from collections.abc import Iterator, Sized
 
 import torch
+from torch import Tensor
 from torch.utils.data import DistributedSampler
 
 from datamodules.seeding import derive_seed
+
+_SOURCE, _TARGET = range(2)  # streams of the two domains of a pair, so that their orders are independent
 
 
 class ResumableSampler(DistributedSampler[int]):
@@ -49,10 +52,14 @@ class ResumableSampler(DistributedSampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         start, self._start = self._start, 0
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
-        order = torch.randperm(self._size, generator=generator)
+        order = self._order()
         padded = order.repeat(math.ceil(self.total_size / max(1, self._size)))[: self.total_size]
         return iter(padded[self.rank :: self.num_replicas][start:].tolist())
+
+    def _order(self) -> Tensor:
+        """Positions of a whole epoch of all processes together, int64 (N,)."""
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
+        return torch.randperm(self._size, generator=generator)
 
     def __len__(self) -> int:
         """Number of examples in a whole epoch of this process, also in one that is entered midway."""
@@ -67,6 +74,40 @@ class ResumableSampler(DistributedSampler[int]):
         if epoch != self.epoch:
             self._start = 0
         self.epoch = epoch
+
+
+class PairSampler(ResumableSampler):
+    """Draws pairs of an example of a source and an example of a target for training, each in an order of its own.
+
+    An epoch has as many pairs as the longer domain has examples. Every example of that one comes once; the shorter
+    domain begins again, reshuffled, whenever it is used up. What `ResumableSampler` says of epochs, offsets and
+    processes holds for the pairs.
+
+    Args:
+        source_size: Examples of the source.
+        target_size: Examples of the target.
+        label: int64 (source_size,), class of each source example, to draw the classes of the source equally often (up
+            to one example an epoch) however many examples they have; an epoch then need not hold all of the source.
+            None leaves them as frequent as they are.
+        **place: See `ResumableSampler`.
+    """
+
+    def __init__(self, source_size: int, target_size: int, *, label: Tensor | None = None, **place: int) -> None:
+        super().__init__(range(max(source_size, target_size)), **place)
+        self._sizes = source_size, target_size
+        self._label = label
+
+    def _order(self) -> Tensor:
+        """Codes of the pairs of an epoch, int64 (N,): position in the source * target size + position in the target."""
+        (source_size, target_size), streams = self._sizes, (_SOURCE, _TARGET)
+        source, target = (
+            torch.Generator().manual_seed(derive_seed(self.seed, self.epoch, stream)) for stream in streams
+        )
+        if self._label is None:
+            chosen = _reshuffled(source_size, self._size, source)
+        else:
+            chosen = _balanced(self._label, self._size, source)
+        return chosen * target_size + _reshuffled(target_size, self._size, target)
 
 
 class EvaluationSampler(DistributedSampler[int]):
@@ -92,3 +133,21 @@ class EvaluationSampler(DistributedSampler[int]):
     def __len__(self) -> int:
         """Number of examples of this process; those of two processes differ by one at most."""
         return self.num_samples
+
+
+def _reshuffled(size: int, count: int, generator: torch.Generator) -> Tensor:
+    """The first `count` positions of one random permutation of `size` after another, int64 (count,)."""
+    rounds = [torch.randperm(size, generator=generator) for _ in range(math.ceil(count / size))]
+    return torch.cat(rounds)[:count]
+
+
+def _balanced(label: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Positions of `count` examples, int64 (count,): classes take turns in random order, each reshuffled."""
+    classes, label = torch.unique(label, return_inverse=True)
+    turn = _reshuffled(len(classes), count, generator)
+    order = torch.empty_like(turn)
+    for place in range(len(classes)):
+        members, turns = (label == place).nonzero().flatten(), (turn == place).nonzero().flatten()
+        if len(turns):
+            order[turns] = members[_reshuffled(len(members), len(turns), generator)]
+    return order
