@@ -112,7 +112,7 @@ class EspalierCLI(LightningCLI):
         """Find the run's folder and what it already holds."""
         config = self.config[self.subcommand]
         settings = RunSettings(**config.run.as_dict())
-        experiment = callbacks.default_experiment(config.model.class_path, config.data.class_path)
+        experiment = callbacks.default_experiment(config.model.class_path, config.data.as_dict())
         self.run = (settings.id and RunFolder.find(settings)) or RunFolder.create(settings, experiment)
         self.run.check_writable()
         if self.given.origin("trainer.default_root_dir") not in (None, str(self.run.config)):

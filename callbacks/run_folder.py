@@ -5,6 +5,7 @@ import re
 import secrets
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,10 +119,22 @@ class RunFolder:
             ) from None
 
 
-def default_experiment(model: str, data: str) -> str:
-    """Name the experiment of a technique on data, such as `sparse_autoencoder-mnist`, from their dotted class paths."""
-    technique = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", model.rpartition(".")[2])
-    return f"{technique}-{data.rpartition('.')[2]}".lower()
+def default_experiment(model: str, data: Mapping[str, Any]) -> str:
+    """Name the experiment of a technique on data, such as `sparse_autoencoder-mnist` or `dann-mnist-usps`.
+
+    Args:
+        model: dotted path of its class.
+        data: `class_path` and `init_args`. A pair of domains has the names of both, once if they are the same.
+    """
+    technique = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", _class_name(model))
+    settings = data.get("init_args") or {}
+    domains = [settings[domain] for domain in ("source", "target") if isinstance(settings.get(domain), Mapping)]
+    names = dict.fromkeys(_class_name(part["class_path"]) for part in domains or [data])
+    return "-".join([technique, *names]).lower()
+
+
+def _class_name(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 def _checked(key: str, name: str) -> str:
