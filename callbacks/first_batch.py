@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 class FirstBatch(Callback):
-    """Refuses data whose first batch holds values that are NaN or infinite.
+    """Refuses data whose first batch, of each loader, holds values that are NaN or infinite.
 
     Raises:
         ValueError: from the hooks, naming the field of the batch.
     """
 
     def __init__(self) -> None:
-        self._seen: set[str] = set()
+        self._seen: set[tuple[str, int]] = set()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Look at the first training batch."""
@@ -25,30 +25,33 @@ class FirstBatch(Callback):
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Look at the first validation batch."""
-        self._look("validation", batch)
+        """Look at the first validation batch of each loader."""
+        self._look("validation", batch, dataloader_idx)
 
     def on_test_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Look at the first test batch."""
-        self._look("test", batch)
+        """Look at the first test batch of each loader."""
+        self._look("test", batch, dataloader_idx)
 
     def on_predict_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Look at the first batch to predict."""
-        self._look("predict", batch)
+        """Look at the first batch to predict of each loader."""
+        self._look("predict", batch, dataloader_idx)
 
-    def _look(self, stage: str, batch: Any) -> None:
-        if stage not in self._seen:
-            self._seen.add(stage)
+    def _look(self, stage: str, batch: Any, loader: int = 0) -> None:
+        if (stage, loader) not in self._seen:
+            self._seen.add((stage, loader))
             if problems := not_finite(stage, batch):
                 raise ValueError(problems[0])
 
 
 def fields(batch: Any) -> dict[str, Tensor]:
-    """The tensors of a batch by their names, or by their positions where they have none."""
+    """The tensors of a batch by their names, or by their positions where they have none.
+
+    Those of a batch within the batch have both names, as in ``source.image``.
+    """
     if isinstance(batch, Tensor):
         return {"batch": batch}
     if hasattr(batch, "_asdict"):
@@ -56,7 +59,13 @@ def fields(batch: Any) -> dict[str, Tensor]:
     items = (
         batch.items() if isinstance(batch, Mapping) else enumerate(batch) if isinstance(batch, (list, tuple)) else ()
     )
-    return {str(name): value for name, value in items if isinstance(value, Tensor)}
+    named: dict[str, Tensor] = {}
+    for name, value in items:
+        if isinstance(value, Tensor):
+            named[str(name)] = value
+        else:
+            named |= {f"{name}.{inner}": tensor for inner, tensor in fields(value).items()}
+    return named
 
 
 def not_finite(stage: str, batch: Any) -> list[str]:

@@ -23,6 +23,8 @@ from callbacks.examples import Examples
 from callbacks.filter_drawing import filter_panel
 from callbacks.point_drawing import sample_scatter
 from callbacks.protocols import (
+    TARGET,
+    Adapting,
     Conditional,
     Corrupting,
     Decoding,
@@ -56,7 +58,8 @@ class Pictures(Callback):
     test of its own; pictures of test data are named ``test_*.png``. A new picture replaces the one before. Only the
     process of rank zero draws, from its own share of the data, and nothing here waits for another process. Batches
     whose ``x`` is neither images nor points in the plane, and runs without validation, get no pictures; of points,
-    only samples are drawn.
+    only samples are drawn. Of several loaders the first is drawn, and of an ``Adapting`` model the target's, which its
+    methods are for; the codes of its two domains are left to ``DomainPictures``.
 
     Drawing leaves no trace in training: the modes of all modules and the states of all random number generators are
     put back, and every draw begins at the same seed, so that pictures of different epochs can be compared.
@@ -133,8 +136,9 @@ class Pictures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Remembers the first examples of the first loader."""
-        if trainer.is_global_zero and not trainer.sanity_checking and dataloader_idx == 0:
+        """Remembers the first examples of one loader."""
+        drawn = TARGET if isinstance(pl_module, Adapting) else 0
+        if trainer.is_global_zero and not trainer.sanity_checking and dataloader_idx == drawn:
             self._examples.add(batch)
 
     on_test_epoch_start = on_validation_epoch_start
@@ -240,7 +244,7 @@ class Pictures(Callback):
         return traversal_panel(images.view(len(dimensions), len(SWEEP), *images.shape[1:]), labels, SWEEP)
 
     def _latents(self, model: LightningModule) -> Figure | None:
-        if not isinstance(model, Embedding):
+        if not isinstance(model, Embedding) or isinstance(model, Adapting):
             return None
         codes, labels = self._codes(model.embed, model.device)
         if len(codes) < 2 or codes.shape[1] < 2:

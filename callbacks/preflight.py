@@ -114,9 +114,10 @@ class Preflight(Callback):
             text += f" every {self._every} epochs" if self._every > 1 else ""
         return f"{text}; an estimate from {self._timed}"
 
-    def _note(self, stage: str, phase: str, batch: Any) -> None:
-        if f"batch {stage}" not in self._lines:
-            self._lines[f"batch {stage}"] = "  ".join(
+    def _note(self, stage: str, phase: str, batch: Any, loader: int = 0) -> None:
+        row = f"batch {stage} {loader + 1}" if loader else f"batch {stage}"
+        if row not in self._lines:
+            self._lines[row] = "  ".join(
                 f"{name} {str(values.dtype).removeprefix('torch.')} {tuple(values.shape)}"
                 for name, values in fields(batch).items()
             )
@@ -161,11 +162,11 @@ class Preflight(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Look at the batch."""
-        self._note("validation", "validation", batch)
+        self._note("validation", "validation", batch, dataloader_idx)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look for metrics that are watched and not logged."""
-        self._validation_seconds = _now(pl_module) - self._validation_began
+        self._validation_seconds = (_now(pl_module) - self._validation_began) / len(_as_list(trainer.val_dataloaders))
         if problems := unlogged_monitors(trainer, with_training=True):
             raise SettingsError(problems)
 
@@ -173,7 +174,7 @@ class Preflight(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Look at the batch."""
-        self._note("test", "test", batch)
+        self._note("test", "test", batch, dataloader_idx)
 
 
 def _now(model: LightningModule) -> float:
@@ -191,11 +192,18 @@ def _peak_memory() -> str:
 
 
 def _count(loaders: Any, limit: int | float | None) -> int | None:
+    """Batches of all loaders, of each of which there is a limit; None if one has no length."""
     try:
-        batches = sum(len(loader) for loader in (loaders if isinstance(loaders, list) else [loaders]))
+        batches = [len(loader) for loader in _as_list(loaders)]
     except TypeError:
         return None
-    return batches if limit is None else min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    if limit is None:
+        return sum(batches)
+    return sum(min(count, limit) if isinstance(limit, int) else int(count * limit) for count in batches)
+
+
+def _as_list(loaders: Any) -> list[Any]:
+    return loaders if isinstance(loaders, list) else [loaders]
 
 
 def _duration(seconds: float) -> str:

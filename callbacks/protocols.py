@@ -203,6 +203,25 @@ class LayerWise(Phased, Protocol):
         ...
 
 
+SOURCE, TARGET = 0, 1  # places of the two domains among the loaders of an `Adapting` model's evaluation
+
+
+@runtime_checkable
+class Adapting(Protocol):
+    """A model that learns a task from labelled data of one domain, for another domain.
+
+    It is evaluated on two loaders, of which the first is the source. Its ``validation_step`` and ``test_step`` return
+    ``feature``, float (B, D), ``predicted``, int64 (B,), the classes it says, ``index``, int64 (B,), the position of
+    each example in its part of the data, and ``label``, int64 (B,), where the batch has one: the target's has none
+    before the test. Called on a batch of examples it returns the logits of their classes, (B, K), as of the target.
+
+    Attributes:
+        domains: what source and target are called.
+    """
+
+    domains: tuple[str, str]
+
+
 @runtime_checkable
 class Compared(Protocol):
     """A model whose metrics mean nothing without what they were measured with."""
@@ -210,6 +229,19 @@ class Compared(Protocol):
     @property
     def measured_with(self) -> dict[str, str | int]:
         """Name to description or number, of what stands beside the metrics."""
+        ...
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """Data that know what is hidden from a model, and say so once nothing can be learnt or chosen by it any more."""
+
+    def oracle_labels(self) -> Tensor:
+        """Returns the classes of the target's validation part in its order, int64 (N,).
+
+        Raises:
+            ValueError: outside of a test.
+        """
         ...
 
 

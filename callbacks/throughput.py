@@ -1,20 +1,21 @@
 """How fast a run trains, and how much of that time it waits for data."""
 
-from collections.abc import Iterator, Mapping
 from time import perf_counter
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
-from torch import Tensor
+
+from callbacks.first_batch import fields
 
 
 class Throughput(Callback):
     """Logs the speed of training on every batch that the loggers write, each time over all batches since the last.
 
     - ``speed/samples_per_s``: examples of all processes in a second of training. Validation, and what is done at the
-      end of an epoch, are not counted; a batch has as many examples as the first tensor in it has rows.
+      end of an epoch, are not counted; a batch has as many examples as the first tensor in it has rows, so that of a
+      batch of two domains only the source's are counted.
     - ``speed/data_wait``: share of that time, in [0, 1], that this process spent in the loader's ``next``
     - ``speed/device_memory_gb``: most memory that tensors took on this process's GPU, in 10^9 bytes; only on CUDA
 
@@ -52,7 +53,7 @@ class Throughput(Callback):
         assert self._counting_from is not None
         self._seconds += now - self._counting_from
         self._counting_from = now
-        self._samples += next((len(tensor) for tensor in _tensors(batch) if tensor.ndim), 1)
+        self._samples += next((len(tensor) for tensor in fields(batch).values() if tensor.ndim), 1)
         # while gradients accumulate, every batch of the step is due, and only the last is written
         if trainer._logger_connector.should_update_logs and not trainer.fit_loop._should_accumulate():
             pl_module.log_dict(self._report(trainer, pl_module.device), on_step=True, on_epoch=False, prog_bar=True)
@@ -81,14 +82,3 @@ class Throughput(Callback):
     def _after_fetch(self, loop: _TrainingEpochLoop) -> None:
         self._waited += perf_counter() - self._fetch_began
         _TrainingEpochLoop._on_after_fetch(loop)
-
-
-def _tensors(batch: Any) -> Iterator[Tensor]:
-    """The tensors of a batch, however it is nested."""
-    if isinstance(batch, Tensor):
-        yield batch
-    elif isinstance(batch, Mapping):
-        batch = tuple(batch.values())
-    if isinstance(batch, tuple | list):
-        for part in batch:
-            yield from _tensors(part)

@@ -112,3 +112,26 @@ def test_all_processes_stop_together(tmp_path: Path) -> None:
     said = (tmp_path / "error").read_text()
     assert "the loss is nan at batch 1 of epoch 0, where 1 values of batch are not finite" in said
     assert torch.load(tmp_path / "diverged.pt", weights_only=True)["batch"].isnan().all()
+
+
+def test_a_batch_of_two_domains_is_kept_whole(tmp_path: Path) -> None:
+    class Adapting(Scripted):
+        def training_step(self, batch: dict[str, Any], batch_idx: int) -> Any:
+            return super().training_step(batch["target"]["x"], batch_idx)
+
+    examples = [{domain: {"x": torch.tensor([value])} for domain, value in (("source", 1.0), ("target", NAN))}]
+    trainer = Trainer(
+        default_root_dir=tmp_path,
+        accelerator="cpu",
+        devices=1,
+        callbacks=[DivergenceGuard()],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    with pytest.raises(DivergedError, match=r"where 1 values of target\.x are not finite"):
+        trainer.fit(Adapting(), DataLoader(examples))  # type: ignore[arg-type]
+    saved = torch.load(tmp_path / "diverged.pt", weights_only=True)
+    assert saved["source.x"].item() == 1
+    assert saved["target.x"].isnan().all()

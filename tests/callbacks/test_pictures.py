@@ -275,3 +275,23 @@ def test_pictures_go_to_weights_and_biases(tmp_path: Path, monkeypatch: pytest.M
 def test_sizes_below_one_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is 0: choose 1 or more"):
         Pictures(**{name: 0})
+
+
+def test_of_two_domains_the_target_is_drawn(tmp_path: Path) -> None:
+    class Between(Denoiser):
+        domains = ("source", "target")
+
+        def embed(self, image: Tensor) -> Tensor:
+            return self.encoder(image)
+
+        def validation_step(self, batch: ImageBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+            pass
+
+    pictures = Pictures(n_images=6)
+    loaders = [loader(range(24)), loader(range(24, 48))]
+    trainer_in(tmp_path, pictures).validate(Between(), loaders, verbose=False)
+    noisy = IMAGES[24:30] * (torch.arange(6) % 2).view(-1, 1, 1, 1)
+    grid = image_grid(torch.cat([IMAGES[24:30], noisy, 1 - noisy]), 6)
+    assert names(pictures) == ["reconstructions.png"]  # DomainPictures draws the codes
+    drawn = pixels(tmp_path / "media" / "reconstructions.png")
+    assert (drawn[:, -grid.shape[1] :].int() - grid.int()).abs().max() <= 1
