@@ -2,16 +2,27 @@
 
 from objectives.adversarial import GAMES, AdversarialLoss, Game, gradient_penalty, r1_penalty
 from objectives.classification import cross_entropy
+from objectives.coral import coral
+from objectives.difference import difference
+from objectives.discrepancy import discrepancy
 from objectives.elbo import free_bits, gaussian_kl, importance_weighted_bound, log_normal
+from objectives.entropy import conditional_entropy
 from objectives.kl_sparsity import kl_sparsity
+from objectives.mmd import BANDWIDTHS, Estimator, mmd
 from objectives.reconstruction import binary_cross_entropy, gaussian_nll, psnr, squared_error
 
 __all__ = [
+    "BANDWIDTHS",
     "GAMES",
     "AdversarialLoss",
+    "Estimator",
     "Game",
     "binary_cross_entropy",
+    "conditional_entropy",
+    "coral",
     "cross_entropy",
+    "difference",
+    "discrepancy",
     "free_bits",
     "gaussian_kl",
     "gaussian_nll",
@@ -19,6 +30,7 @@ __all__ = [
     "importance_weighted_bound",
     "kl_sparsity",
     "log_normal",
+    "mmd",
     "psnr",
     "r1_penalty",
     "squared_error",

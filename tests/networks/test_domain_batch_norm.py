@@ -9,7 +9,6 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from networks import CPUSyncBatchNorm, DomainBatchNorm, at_domain, with_domain_statistics
 from networks.batch_norm import synchronise
@@ -158,10 +157,11 @@ def process(rank: int, folder: Path) -> None:
     assert type(model[1].source) is CPUSyncBatchNorm
     source, target = drawn((16, 2)).chunk(2)
     mine = torch.cat([source.chunk(2)[rank], target.chunk(2)[rank]])
-    parallel = DistributedDataParallel(model)
-    output = parallel(mine)
-    (output**3).mean().backward()
+    output = model(mine)
+    ((output**3).mean() / 2).backward()
     gradients = [parameter.grad for parameter in model.parameters()]
+    for gradient in gradients:
+        dist.all_reduce(gradient)
     torch.save((output, gradients, model.state_dict()), folder / f"{rank}.pt")
     dist.destroy_process_group()
 

@@ -6,12 +6,17 @@ from torch import Tensor
 
 from objectives import (
     binary_cross_entropy,
+    conditional_entropy,
+    coral,
+    difference,
+    discrepancy,
     free_bits,
     gaussian_kl,
     gaussian_nll,
     importance_weighted_bound,
     kl_sparsity,
     log_normal,
+    mmd,
     psnr,
     squared_error,
 )
@@ -26,12 +31,18 @@ def cases() -> dict[str, Case]:
     mu, logvar, z = (torch.randn(64, 40, generator=generator) for _ in range(3))
     return {
         "binary_cross_entropy": (binary_cross_entropy, (8 * other, image)),
+        "conditional_entropy": (conditional_entropy, (4 * mu,)),
+        "coral": (coral, (mu, 3 * z)),
+        "difference": (difference, (mu, z + mu)),
+        "discrepancy": (discrepancy, (4 * mu, 4 * z)),
         "free_bits": (free_bits, (mu.abs(), 0.1)),
         "gaussian_kl": (gaussian_kl, (mu, logvar)),
         "gaussian_nll": (gaussian_nll, (other, image, logvar[0, 0])),
         "importance_weighted_bound": (importance_weighted_bound, (100 * mu,)),
         "kl_sparsity": (kl_sparsity, (mu[0].sigmoid(), 0.05)),
         "log_normal": (log_normal, (z, mu, logvar)),
+        "mmd": (mmd, (10 * mu + 50, 10 * z + 55)),
+        "mmd_linear": (lambda x, y: mmd(x, y, estimator="linear"), (10 * mu + 50, 10 * z + 55)),
         "psnr": (psnr, (other, image)),
         "squared_error": (squared_error, (other, image)),
     }
