@@ -3,14 +3,14 @@
     python -m benchmarks.adaptation --root data --photos BSDS500
 
 For each pair, technique and seed one run is trained with configs/<technique>/mnist.yaml, all with the same number of
-steps and the same examples of each domain in a step, and validated equally often. What is tested is the checkpoint that
-the label-free score of the configuration chose. The rows `source_only` and `target_only` are a classifier trained on the
+steps and of examples of each domain in a step, and validated equally often. What is tested is the checkpoint that the
+label-free score of the configuration chose. The rows `source_only` and `target_only` are a classifier trained on the
 source's labels alone and one trained on the target's.
 
 The gap closed is (a - s) / (t - s), where a is the accuracy of a technique and s and t are those of the two rows,
 means over the seeds. `selected`, `last` and `oracle` are accuracies on the target's validation images: of the chosen
-epoch, of the last one, and of that which the target's labels would have chosen. A technique whose mean accuracy is below
-that of the source alone is named under the table: its adaptation did harm.
+epoch, of the last one, and of that which the target's labels would have chosen. A technique whose mean accuracy is
+below that of the source alone is named under the table: its adaptation did harm.
 
 A run that has been tested is read, not trained again; one that was interrupted is continued. `--report` only reads. The
 table is also written beside the runs.

@@ -25,7 +25,7 @@ FeaturesFactory = Callable[[Sequence[int]], nn.Module]
 HeadFactory = Callable[[int, int], nn.Module]
 Stage = Literal["val", "test"]
 
-SOURCE, TARGET = "source", "target"
+Domain = Literal["source", "target"]
 
 
 class Views(NamedTuple):
@@ -80,7 +80,7 @@ class DomainAdaptation(Technique):
         ValueError: if there are no classes.
     """
 
-    domains = (SOURCE, TARGET)
+    domains: tuple[Domain, Domain] = ("source", "target")
 
     def __init__(
         self,
@@ -102,8 +102,8 @@ class DomainAdaptation(Technique):
         self.feature_dim = _width(self.extractor, self.data_shape)
         self.classifier = (classifier or MLPHead)(self.feature_dim, num_classes)
         if domain_statistics:
-            with_domain_statistics(self.extractor)
-            with_domain_statistics(self.classifier)
+            self.extractor = with_domain_statistics(self.extractor)
+            self.classifier = with_domain_statistics(self.classifier)
         self._of_predictions = nn.ModuleDict(
             {
                 "information_maximisation": InformationMaximisation(),
@@ -121,7 +121,7 @@ class DomainAdaptation(Technique):
 
     def embed(self, x: Tensor) -> Tensor:
         """Features of examples of the target, (B, *data_shape) -> (B, D)."""
-        with self._at(TARGET):
+        with self._at("target"):
             feature: Tensor = self.extractor(x)
         return feature
 
@@ -139,7 +139,7 @@ class DomainAdaptation(Technique):
         """Log how well the source is told, collect what label-free scores are computed from, and return predictions."""
         domain = self.domains[dataloader_idx]
         seen = self._seen(batch, domain)
-        if domain == SOURCE:
+        if domain == "source":
             loss = self._log_source("val", batch, seen["logits"])
             self._dev.update_source(seen["feature"], loss)
         else:
@@ -159,7 +159,7 @@ class DomainAdaptation(Technique):
         """Log the accuracy in both domains, and return predictions."""
         domain = self.domains[dataloader_idx]
         seen = self._seen(batch, domain)
-        if domain == SOURCE:
+        if domain == "source":
             self._log_source("test", batch, seen["logits"])
         else:
             accuracy = (seen["predicted"] == batch.label).float().mean()
@@ -177,7 +177,7 @@ class DomainAdaptation(Technique):
         feature = self.embed(batch.x)
         return {"latent": feature, "predicted": self.logits(feature).argmax(1), "index": batch.index}
 
-    def _seen(self, batch: Any, domain: str) -> dict[str, Tensor]:
+    def _seen(self, batch: Any, domain: Domain) -> dict[str, Tensor]:
         with self._at(domain):
             feature = self.extractor(batch.x)
             logits = self.logits(feature)
@@ -191,7 +191,7 @@ class DomainAdaptation(Technique):
         return loss
 
     @contextmanager
-    def _at(self, domain: str) -> Iterator[None]:
+    def _at(self, domain: Domain) -> Iterator[None]:
         """Normalise by the statistics of one domain."""
         for network in (self.extractor, self.classifier):
             at_domain(network, domain)

@@ -49,13 +49,15 @@ class SingleLossTechnique(Technique):
         total: Tensor = terms.total
         return total
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor] | None:
         """Log the terms of the loss as means over the validation part."""
         self.log_terms("val", self.loss(batch), batch)
+        return None
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:
+    def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor] | None:
         """Log the terms of the loss as means over the test part."""
         self.log_terms("test", self.loss(batch), batch)
+        return None
 
     def trained_parameters(self) -> Iterable[nn.Parameter]:
         """The parameters that the optimizer gets: all of them."""
