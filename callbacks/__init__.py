@@ -31,6 +31,7 @@ from callbacks.run_record import RunRecord
 from callbacks.sampling import Sampler
 from callbacks.settings import SettingsError, differences, nearest
 from callbacks.sources import check_command, read_settings
+from callbacks.target_predictions import TargetPredictions
 from callbacks.termination import TerminatedError, Termination
 from callbacks.throughput import Throughput
 from callbacks.trainer import CommandTrainer
@@ -67,6 +68,7 @@ __all__ = [
     "SettingsCheck",
     "SettingsError",
     "SyncBatchNorm",
+    "TargetPredictions",
     "TerminatedError",
     "Termination",
     "Throughput",

@@ -14,6 +14,7 @@ from callbacks.resumption import Resumption
 from callbacks.rng_state import RNGState
 from callbacks.run_folder import RunFolder
 from callbacks.run_record import RunRecord
+from callbacks.target_predictions import TargetPredictions
 from callbacks.termination import Termination
 from callbacks.throughput import Throughput
 
@@ -40,4 +41,5 @@ def callbacks_of_every_run(
         FirstBatch(),
         Monitors(),
         Throughput(),
+        TargetPredictions(),
     ]

@@ -54,7 +54,7 @@ class PredictionWriter(BasePredictionWriter):
             )
         known = [batch for batch in predictions if isinstance(batch, Mapping) and "index" in batch]
         taken = [batch for batch in known if FILES.keys() & set(batch)]
-        parts = _gather(_stack(taken) if taken else {}, trainer)
+        parts = gather_parts(stack(taken), trainer)
         merged = merge_parts(parts)
         if trainer.is_global_zero and merged:
             (name,) = FILES.keys() & set(merged)
@@ -82,8 +82,9 @@ def merge_parts(parts: Sequence[Arrays]) -> Arrays:
     return {key: values[first] for key, values in joined.items()}
 
 
-def _stack(batches: Sequence[Mapping[str, Tensor]]) -> Arrays:
-    return {key: _array(torch.cat([batch[key].cpu() for batch in batches])) for key in batches[0]}
+def stack(batches: Sequence[Mapping[str, Tensor]]) -> Arrays:
+    """Joins the rows of batches that have the same keys; empty without batches."""
+    return {key: _array(torch.cat([batch[key].cpu() for batch in batches])) for key in (batches[0] if batches else ())}
 
 
 def _array(values: Tensor) -> NDArray[Any]:
@@ -92,8 +93,8 @@ def _array(values: Tensor) -> NDArray[Any]:
     return array
 
 
-def _gather(part: Arrays, trainer: Trainer) -> list[Arrays]:
-    """The parts of all processes in that of rank zero, nothing in the others."""
+def gather_parts(part: Arrays, trainer: Trainer) -> list[Arrays]:
+    """Gives the parts of all processes in that of rank zero, nothing in the others."""
     if trainer.world_size == 1:
         return [part]
     parts: list[Arrays] | None = [{} for _ in range(trainer.world_size)] if trainer.is_global_zero else None
@@ -107,3 +108,11 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
         np.savez(file, allow_pickle=False, **arrays)
         file.flush()
         os.fsync(file.fileno())
+
+
+def load_arrays(path: Path) -> Arrays:
+    """Read what ``save_arrays`` wrote; empty if there is no such file."""
+    if not path.exists():
+        return {}
+    with np.load(path) as file:
+        return dict(file)
