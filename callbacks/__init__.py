@@ -4,6 +4,7 @@ from callbacks.checkpoint import Checkpoint, newest_whole
 from callbacks.checkpoint_file import misfit, read_checkpoint
 from callbacks.collapse import CollapseWarning
 from callbacks.divergence import DivergedError, DivergenceGuard
+from callbacks.domain_pictures import DomainPictures
 from callbacks.early_stopping import EarlyStopping
 from callbacks.epoch_lines import EpochLines
 from callbacks.every_run import callbacks_of_every_run
@@ -47,6 +48,7 @@ __all__ = [
     "CommandTrainer",
     "DivergedError",
     "DivergenceGuard",
+    "DomainPictures",
     "EarlyStopping",
     "EpochLines",
     "FirstBatch",

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback
 from callbacks.checkpoint import Checkpoint
 from callbacks.collapse import CollapseWarning
 from callbacks.divergence import DivergenceGuard
+from callbacks.domain_pictures import DomainPictures
 from callbacks.first_batch import FirstBatch
 from callbacks.learning_curves import LearningCurves
 from callbacks.monitors import Monitors
@@ -42,4 +43,5 @@ def callbacks_of_every_run(
         Monitors(),
         Throughput(),
         TargetPredictions(),
+        DomainPictures(),
     ]
