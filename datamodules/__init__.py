@@ -9,11 +9,13 @@ from datamodules.batch import (
     UnlabelledImageBatch,
     UnlabelledPointBatch,
 )
+from datamodules.blended_digits import BlendedDigits
 from datamodules.digits import Digits
 from datamodules.domains import DomainPair, OracleDomainPair
 from datamodules.image_folder import ImageFolder
 from datamodules.images import ImageDataModule
 from datamodules.in_memory import InMemoryImages
+from datamodules.mnist_m import MNISTM
 from datamodules.moons import TwoMoons
 from datamodules.points import GaussianGrid, GaussianMixture, GaussianRing
 from datamodules.resumable import ResumableDataModule
@@ -24,8 +26,10 @@ __all__ = [
     "CIFAR10",
     "KMNIST",
     "MNIST",
+    "MNISTM",
     "SVHN",
     "USPS",
+    "BlendedDigits",
     "Digits",
     "DomainBatch",
     "DomainPair",

@@ -25,6 +25,34 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
+def pictures_under(folder: Path) -> list[Path]:
+    """Lists the pictures in a folder and in those below it, in the order of their paths; hidden ones are left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if is_picture(path) and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def decode_whole(path: Path) -> Tensor:
+    """Decodes one picture in its own size, see `decode_image`.
+
+    Args:
+        path: The file.
+
+    Returns:
+        RGB, uint8 (3, H, W).
+
+    Raises:
+        ValueError: If it cannot be decoded.
+    """
+    try:
+        pixels = np.array(_open(path, "RGB"), dtype=np.uint8)
+    except _UNREADABLE:
+        raise ValueError(f"cannot read the picture {str(path)!r}: mend or remove it") from None
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
 def decode_image(path: Path, shape: ImageShape) -> Tensor:
     """Decodes one picture.
 
@@ -42,6 +70,13 @@ def decode_image(path: Path, shape: ImageShape) -> Tensor:
     Raises:
         OSError: If the file cannot be read or is not a picture; other errors of Pillow's occur with broken files.
     """
+    converted = _open(path, "L" if shape.channels == 1 else "RGB")
+    fitted = ImageOps.fit(converted, (shape.width, shape.height), Image.Resampling.BILINEAR)
+    pixels = np.array(fitted, dtype=np.uint8).reshape(shape.height, shape.width, shape.channels)
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _open(path: Path, mode: str) -> Image.Image:
     with Image.open(path) as opened:
         upright = ImageOps.exif_transpose(opened)
         if upright.mode.startswith("I"):
@@ -52,10 +87,7 @@ def decode_image(path: Path, shape: ImageShape) -> Tensor:
         elif upright.has_transparency_data:
             foreground = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", foreground.size, "white"), foreground)
-        converted = upright.convert("L" if shape.channels == 1 else "RGB")
-    fitted = ImageOps.fit(converted, (shape.width, shape.height), Image.Resampling.BILINEAR)
-    pixels = np.array(fitted, dtype=np.uint8).reshape(shape.height, shape.width, shape.channels)
-    return torch.from_numpy(pixels).permute(2, 0, 1)
+        return upright.convert(mode)
 
 
 def decode_images(paths: Sequence[Path], shape: ImageShape) -> Tensor:

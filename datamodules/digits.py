@@ -30,7 +30,7 @@ class Digits(InMemoryImages):
         from sklearn.datasets import load_digits  # slow to import, and the other sets do without it
 
         images, targets = load_digits(return_X_y=True)
-        image = torch.from_numpy(images).mul(255 / 16).round().to(torch.uint8).view(-1, *self.native_shape)
+        image = torch.from_numpy(images).mul(255 / 16).round().to(torch.uint8).view(-1, 1, 8, 8)
         label = torch.from_numpy(targets).long()
         training, test = stratified_split(label, _TEST_SIZE, _TEST_SEED)
         chosen = training if train else test

@@ -17,7 +17,7 @@ from datamodules.datasets import (
     TensorImages,
     UnlabelledImages,
 )
-from datamodules.decoding import check_headers, decode_images, is_picture
+from datamodules.decoding import check_headers, decode_images, is_picture, pictures_under
 from datamodules.images import ImageDataModule
 from networks.shapes import ImageShape
 
@@ -133,7 +133,7 @@ class ImageFolder(ImageDataModule):
         if not names:
             paths = sorted(path for path in folder.iterdir() if is_picture(path))
             return _Files(paths, torch.zeros(len(paths), dtype=torch.int64))
-        of_class = [_pictures_under(folder / name) if name in names else [] for name in self.class_names]
+        of_class = [pictures_under(folder / name) if name in names else [] for name in self.class_names]
         if empty := [name for name in names if not of_class[self.class_names.index(name)]]:
             raise ValueError(f"{folder} has class folders without pictures: {', '.join(empty)}")
         counts = torch.tensor([len(paths) for paths in of_class])
@@ -169,11 +169,3 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     if not names and not loose:
         raise ValueError(f"{folder} holds neither pictures nor folders of pictures: fill it or choose another root")
     return names
-
-
-def _pictures_under(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if is_picture(path) and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
