@@ -69,7 +69,8 @@ class DomainPair(ResumableDataModule[PairedExamples]):
     The target's labels are dropped as soon as it is loaded. Batches of the target have no field for them, and its split
     is drawn blindly, so that nothing before `test` depends on them: neither a batch nor the fingerprint.
 
-    Grey images beside colour ones get three equal channels. The seed of both domains follows the pair's.
+    Grey images beside colour ones get three equal channels. The seed of the augmentation of either domain follows the
+    pair's.
 
     Args:
         source: The domain with labels.
@@ -98,7 +99,8 @@ class DomainPair(ResumableDataModule[PairedExamples]):
             if isinstance(domain, DomainPair):
                 raise ValueError(f"{name} is a {type(domain).__name__}: choose data of one domain")
             refuse_ignored_settings(name, domain)
-            domain.reseed(derive_seed(self.seed, stream) >> 1)  # seeds fit 64 bits with sign
+            if isinstance(domain, ImageDataModule) and domain.augmentation is not None:
+                domain.augmentation.seed = derive_seed(self.seed, stream) >> 1  # seeds fit 64 bits with sign
         refuse_misfits(source, target)
         if isinstance(target, ImageDataModule):
             target.stratified = False

@@ -81,16 +81,6 @@ class ImageDataModule(ResumableDataModule[ImageDataset]):
         """Number of classes; 0 if the images have no labels."""
         return len(self.class_names)
 
-    def reseed(self, seed: int) -> None:
-        """Replaces the seed of the order and of the augmentation.
-
-        Args:
-            seed: The new one.
-        """
-        super().reseed(seed)
-        if self.augmentation is not None:
-            self.augmentation.seed = seed
-
     def divide(self, label: Tensor, fraction: float, *streams: int, name: str) -> tuple[Tensor, Tensor]:
         """Divides images in two with `split_seed`, as `stratified_split` does, or blindly if not `stratified`.
 

@@ -1,7 +1,7 @@
 """MNIST-M, made here from MNIST and a folder of photographs."""
 
 import hashlib
-import os
+import uuid
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -129,17 +129,18 @@ class MNISTM(InMemoryImages):
         return made_from.hexdigest()[:16]
 
     def _keep(self, image: Tensor, path: Path) -> None:
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")  # several nodes may share the folder
+        temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")  # several nodes may share the folder
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("wb") as file:
+                    np.savez(file, image=image.numpy())
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
             _preview(image[:_SHOWN]).save(path.with_suffix(".png"))
-            with temporary.open("wb") as file:
-                np.savez(file, image=image.numpy())
-            temporary.replace(path)
         except OSError as error:
             raise ValueError(f"cache={self.cache!r} cannot be written: choose a folder that can ({error})") from None
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def _read_cache(path: Path, count: int) -> Tensor | None:

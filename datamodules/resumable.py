@@ -126,14 +126,6 @@ class ResumableDataModule(LightningDataModule, Generic[ExamplesT]):
         parts, self._datasets = self._datasets, {}
         return parts
 
-    def reseed(self, seed: int) -> None:
-        """Replaces the seed of everything that is drawn in training.
-
-        Args:
-            seed: The new one.
-        """
-        self.seed = seed
-
     def setup(self, stage: str) -> None:
         """Loads what the stage ("fit", "validate", "test" or "predict") needs."""
         if stage == "fit":
