@@ -1,5 +1,6 @@
 """Metrics that several techniques share, correct over unequal batches and several processes."""
 
+from metrics.a_distance import ProxyADistance
 from metrics.active_units import ActiveUnits
 from metrics.annealed_importance import LogPartition, annealed_importance, exact_log_partition
 from metrics.diversity import Diversity
@@ -11,14 +12,25 @@ from metrics.mode_coverage import REACH, Coverage, KnownModes, ModeCoverage
 from metrics.pca import PCAReconstruction
 from metrics.precision_recall import PrecisionAndRecall, PrecisionRecall
 from metrics.sample_quality import SampleQuality
+from metrics.selection import (
+    BatchNuclearNorm,
+    ClassAMI,
+    DeepEmbeddedValidation,
+    InformationMaximisation,
+    PredictionEntropy,
+)
 
 __all__ = [
     "REACH",
     "ActiveUnits",
+    "BatchNuclearNorm",
+    "ClassAMI",
     "Coverage",
+    "DeepEmbeddedValidation",
     "Diversity",
     "ExampleMean",
     "FrechetDistance",
+    "InformationMaximisation",
     "KernelDistance",
     "KnownModes",
     "LogPartition",
@@ -27,6 +39,8 @@ __all__ = [
     "PCAReconstruction",
     "PrecisionAndRecall",
     "PrecisionRecall",
+    "PredictionEntropy",
+    "ProxyADistance",
     "SampleQuality",
     "annealed_importance",
     "exact_log_partition",

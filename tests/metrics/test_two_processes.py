@@ -8,7 +8,19 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torchmetrics import Metric
 
-from metrics import Diversity, FrechetDistance, KernelDistance, ModeCoverage, PrecisionRecall
+from metrics import (
+    BatchNuclearNorm,
+    ClassAMI,
+    DeepEmbeddedValidation,
+    Diversity,
+    FrechetDistance,
+    InformationMaximisation,
+    KernelDistance,
+    ModeCoverage,
+    PrecisionRecall,
+    PredictionEntropy,
+    ProxyADistance,
+)
 
 generator = torch.Generator().manual_seed(0)
 real = torch.randn(90, 3, generator=generator)
@@ -29,12 +41,33 @@ def scores(real: torch.Tensor, generated: torch.Tensor) -> dict[str, float]:
                 metric.update(batch, real=is_real)
     metrics["coverage"] = ModeCoverage(torch.eye(3), 0.5)
     metrics["coverage"].update(generated)
+    metrics |= of_domains(real, generated)
     found: dict[str, float] = {}
     for name, metric in metrics.items():
         value = metric.compute()
         parts = value._asdict() if isinstance(value, tuple) else {"": value}
         found |= {f"{name}.{part}": number.item() for part, number in parts.items()}
     return found
+
+
+def of_domains(source: torch.Tensor, target: torch.Tensor) -> dict[str, Metric]:
+    """Scores of a model of the target, which has fewer than it may use and of which the source has more."""
+    predictions: dict[str, Metric] = {
+        "im": InformationMaximisation(),
+        "entropy": PredictionEntropy(),
+        "bnm": BatchNuclearNorm(),
+    }
+    clusters, risk, distance = ClassAMI(60), DeepEmbeddedValidation(80), ProxyADistance(80)
+    for batch in target.split(32):
+        for metric in predictions.values():
+            metric.update(batch)
+        clusters.update(batch, batch)
+        risk.update(batch)
+        distance.update(batch, "target")
+    for batch in source.split(32) if len(source) else ():
+        risk.update(batch, batch[:, 0].exp())
+        distance.update(batch, "source")
+    return predictions | {"ami": clusters, "dev": risk, "a": distance}
 
 
 def process(rank: int, folder: Path) -> None:
@@ -47,6 +80,6 @@ def process(rank: int, folder: Path) -> None:
 def test_two_processes_score_like_one(tmp_path: Path) -> None:
     mp.spawn(process, (tmp_path,), nprocs=2)
     expected = scores(real, generated)
-    assert len(expected) == 9
+    assert len(expected) == 15
     for rank in range(2):
         assert torch.load(tmp_path / f"{rank}.pt") == pytest.approx(expected, rel=1e-9)
