@@ -1,12 +1,13 @@
 """What techniques need whose networks are trained in turn, each by an optimizer of its own."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.strategies import DDPStrategy
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -17,27 +18,30 @@ Terms = dict[str, Tensor]
 
 
 class Player(NamedTuple):
-    """What makes the optimizer and the schedule of one network.
+    """What makes the optimizer and the schedule of one network, or of some that move together.
 
     Attributes:
-        optimizer: from the network's parameters.
+        optimizer: from the parameters.
         scheduler: from the optimizer, with which it takes its steps; None for a constant rate.
         every: batches to one of its steps.
+        networks: names of the attributes that are its networks; the player's own name if empty.
     """
 
     optimizer: OptimizerFactory
     scheduler: SchedulerFactory | None
     every: int = 1
+    networks: tuple[str, ...] = ()
 
 
 class AlternatingTechnique(Technique):
-    """Networks that take turns; in each only the parameters of one have gradients.
+    """Networks that take turns; in each only the parameters of those whose turn it is have gradients.
 
     Gradients are clipped and batches divided here, because Lightning does neither when a technique steps its own
-    optimizers. Lightning's `global_step`, and so `max_steps`, counts the steps of the first player only.
+    optimizers. Lightning's `global_step`, and so `max_steps`, counts the steps of the first player only, and of those
+    only the turns that are `counted`.
 
     Args:
-        players: by the name of the attribute that is their network; the first is the one whose steps count.
+        players: by name; the first is the one whose steps count.
         gradient_clip: largest norm of a player's gradient; none if not given.
         accumulate: parts that a batch is computed in one after another.
     """
@@ -81,7 +85,7 @@ class AlternatingTechnique(Technique):
         """Build an optimizer, and a scheduler where asked for, for each player."""
         configured: list[dict[str, Any]] = []
         for name, player in self._players.items():
-            optimizer = player.optimizer(self.get_submodule(name).parameters())
+            optimizer = player.optimizer(self._weights(name))
             configured.append({"optimizer": optimizer})
             if player.scheduler is None:
                 continue
@@ -98,9 +102,7 @@ class AlternatingTechnique(Technique):
 
     def parts(self, batch: Any) -> list[Any]:
         """The batch in `accumulate` parts."""
-        if self.accumulate == 1:
-            return [batch]
-        return [type(batch)(*fields) for fields in zip(*(field.chunk(self.accumulate) for field in batch), strict=True)]
+        return [batch] if self.accumulate == 1 else _chunks(batch, self.accumulate)
 
     def moves(self, name: str) -> bool:
         """Whether a player takes a step in this batch.
@@ -110,42 +112,88 @@ class AlternatingTechnique(Technique):
         return (self.trainer.fit_loop.epoch_loop.total_batch_idx + 1) % self._players[name].every == 0
 
     def turn(
-        self, name: str, losses: Callable[..., Terms], inputs: Iterable[Sequence[Any]], shares: Sequence[float]
+        self,
+        names: str | Sequence[str],
+        losses: Callable[..., Terms],
+        inputs: Iterable[Sequence[Any]],
+        shares: Sequence[float],
+        counted: bool = True,
     ) -> Terms:
-        """Take a step of one player.
+        """Take a step of one player, or of several by the same loss.
 
         Args:
-            name: of the player.
-            losses: makes the named terms of one part, the first of which the player minimises.
-            inputs: arguments of `losses` for each part of the batch, made while only this player has gradients.
+            names: of the player or the players.
+            losses: makes the named terms of one part, the first of which the players minimise.
+            inputs: arguments of `losses` for each part of the batch, made while only these players have gradients.
             shares: of each part in the batch.
+            counted: whether it moves schedules and `global_step`; for a player with several turns in a batch, one does.
 
         Returns:
-            Means of the terms over the batch, and the norm of the gradient before it is clipped as
+            Means of the terms over the batch, and the norm of each player's gradient before it is clipped as
             `<name>_gradient` where it is known: on the batches that the loggers write, or if it is to be clipped.
         """
+        names = [names] if isinstance(names, str) else names
         optimizers: Any = self.optimizers()
-        optimizer = dict(zip(self._players, optimizers, strict=True))[name]
-        if optimizer is not optimizers[0]:
-            optimizer._on_before_step = optimizer._on_after_step = _uncounted
+        playing = {name: optimizer for name, optimizer in zip(self._players, optimizers, strict=True) if name in names}
         torch.clear_autocast_cache()  # it may hold weights of before another player's step
         means: Terms = {}
-        with self.toggled_optimizer(optimizer):
-            optimizer.zero_grad()
+        with self._waiting([name for name in self._players if name not in names]):
+            for optimizer in playing.values():
+                optimizer.zero_grad()
             for share, arguments in zip(shares, inputs, strict=True):
                 terms = losses(*arguments)
                 self.manual_backward(share * next(iter(terms.values())))
                 means = {key: means.get(key, 0) + share * value.detach() for key, value in terms.items()}
-            if self.gradient_clip or self.logs_now:
-                weights = list(self.get_submodule(name).parameters())
-                norm = get_total_norm([weight.grad for weight in weights if weight.grad is not None])
-                means[f"{name}_gradient"] = norm
-                if self.gradient_clip:
-                    clip_grads_with_norm_(weights, self.gradient_clip, norm)
-            optimizer.step()
-        if scheduler := self._schedulers.get(name):
-            scheduler.step()
+            for name, optimizer in playing.items():
+                if self.gradient_clip or self.logs_now:
+                    means[f"{name}_gradient"] = self._clip(name)
+                with _counting(optimizer, counted and optimizer is optimizers[0]):
+                    optimizer.step()
+        if counted:
+            for name in playing.keys() & self._schedulers.keys():
+                self._schedulers[name].step()
         return means
+
+    def _weights(self, name: str) -> list[nn.Parameter]:
+        networks = self._players[name].networks or (name,)
+        return [weight for network in networks for weight in self.get_submodule(network).parameters()]
+
+    def _clip(self, name: str) -> Tensor:
+        """Norm of a player's gradient before it is clipped."""
+        weights = self._weights(name)
+        norm = get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+        if self.gradient_clip:
+            clip_grads_with_norm_(weights, self.gradient_clip, norm)
+        return norm
+
+    @contextmanager
+    def _waiting(self, names: Iterable[str]) -> Iterator[None]:
+        """Parameters of these players have no gradients."""
+        weights = [weight for name in names for weight in self._weights(name) if weight.requires_grad]
+        for weight in weights:
+            weight.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for weight in weights:
+                weight.requires_grad_(True)
+
+
+def _chunks(batch: Any, parts: int) -> Any:
+    """A tensor, or a named tuple of them at any depth, in parts of almost equal length."""
+    if isinstance(batch, Tensor):
+        return batch.chunk(parts)
+    return [type(batch)(*fields) for fields in zip(*(_chunks(field, parts) for field in batch), strict=True)]
+
+
+@contextmanager
+def _counting(optimizer: Any, counts: bool) -> Iterator[None]:
+    """Keep Lightning from counting a step of an optimizer that does not count."""
+    hooks = optimizer._on_before_step, optimizer._on_after_step
+    if not counts:
+        optimizer._on_before_step = optimizer._on_after_step = _uncounted
+    yield
+    optimizer._on_before_step, optimizer._on_after_step = hooks
 
 
 def _uncounted() -> None:
