@@ -18,7 +18,7 @@ from metrics import (
     PredictionEntropy,
     ProxyADistance,
 )
-from networks import ConvFeatures, MLPFeatures, MLPHead, at_domain, with_domain_statistics
+from networks import ConvFeatures, ImageShape, MLPFeatures, MLPHead, at_domain, with_domain_statistics
 from objectives import binary_cross_entropy, cross_entropy
 
 FeaturesFactory = Callable[[Sequence[int]], nn.Module]
@@ -95,15 +95,14 @@ class DomainAdaptation(Technique):
         super().__init__(**optimization)
         if num_classes < 2:
             raise ValueError(f"num_classes is {num_classes}: the source needs labels of two or more classes")
-        self.data_shape = tuple(data_shape)
+        self.data_shape = ImageShape(*data_shape) if len(data_shape) == 3 else tuple(data_shape)
         self.num_classes = num_classes
         self.domain_statistics = domain_statistics
-        self.extractor = (extractor or (ConvFeatures if len(data_shape) == 3 else MLPFeatures))(self.data_shape)
-        self.feature_dim = _width(self.extractor, self.data_shape)
+        self.extractor = (extractor or default_features)(self.data_shape)
+        self.feature_dim = width_of(self.extractor, self.data_shape)
         self.classifier = (classifier or MLPHead)(self.feature_dim, num_classes)
-        if domain_statistics:
-            self.extractor = with_domain_statistics(self.extractor)
-            self.classifier = with_domain_statistics(self.classifier)
+        self.keep_apart(self.extractor)
+        self.keep_apart(self.classifier)
         self._of_predictions = nn.ModuleDict(
             {
                 "information_maximisation": InformationMaximisation(),
@@ -115,9 +114,15 @@ class DomainAdaptation(Technique):
         self._dev = DeepEmbeddedValidation()
         self._a_distance = ProxyADistance()
 
+    def keep_apart(self, network: nn.Module) -> None:
+        """Let a network that sees both domains normalise each by its own statistics, if they are to be kept apart."""
+        if self.domain_statistics:
+            at_domain(with_domain_statistics(network), "both")
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the classes for examples of the target, (B, *data_shape) -> (B, K)."""
-        return self.logits(self.embed(x))
+        with self._at("target"):
+            return self.logits(self.extractor(x))
 
     def embed(self, x: Tensor) -> Tensor:
         """Features of examples of the target, (B, *data_shape) -> (B, D)."""
@@ -174,8 +179,8 @@ class DomainAdaptation(Technique):
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Features and predicted classes of examples of the target."""
-        feature = self.embed(batch.x)
-        return {"latent": feature, "predicted": self.logits(feature).argmax(1), "index": batch.index}
+        seen = self._seen(batch, "target")
+        return {"latent": seen["feature"], "predicted": seen["predicted"], "index": batch.index}
 
     def _seen(self, batch: Any, domain: Domain) -> dict[str, Tensor]:
         with self._at(domain):
@@ -193,11 +198,11 @@ class DomainAdaptation(Technique):
     @contextmanager
     def _at(self, domain: Domain) -> Iterator[None]:
         """Normalise by the statistics of one domain."""
-        for network in (self.extractor, self.classifier):
-            at_domain(network, domain)
-        yield
-        for network in (self.extractor, self.classifier):
-            at_domain(network, "both")
+        at_domain(self, domain)
+        try:
+            yield
+        finally:
+            at_domain(self, "both")
 
 
 class AdaptationTechnique(DomainAdaptation, SingleLossTechnique):
@@ -274,7 +279,12 @@ def domain_terms(log_odds: Tensor) -> tuple[Tensor, Tensor]:
     return binary_cross_entropy(log_odds, is_source.to(log_odds.dtype)), accuracy
 
 
-def _width(extractor: nn.Module, data_shape: tuple[int, ...]) -> int:
+def default_features(data_shape: Sequence[int]) -> nn.Module:
+    """Network of features of images, (C, H, W), or of points, (D,)."""
+    return ConvFeatures(data_shape) if len(data_shape) == 3 else MLPFeatures(data_shape)
+
+
+def width_of(extractor: nn.Module, data_shape: tuple[int, ...]) -> int:
     """Number of features that a network has of an example.
 
     Raises:
