@@ -132,13 +132,22 @@ class Technique(LightningModule):
             metric: dict[str, Any] = {"metric_attribute": f"_means.{key}", "add_dataloader_idx": False}
             self.log(name, mean, on_step=False, on_epoch=True, **metric)
 
+    def gather(self, x: Tensor) -> Tensor:
+        """Rows of a batch of all processes, with their gradient, (B, ...) -> (processes * B, ...).
+
+        They come in the order in which one process would have them that had the whole batch: this process has every
+        n-th of them, as the samplers deal them out. Each process gets the gradients of the losses of all; their mean,
+        which DDP takes, is the gradient of one process.
+        """
+        if not (dist.is_available() and dist.is_initialized()):
+            return x
+        gathered = self.all_gather(x, sync_grads=True)  # (processes, B, ...), or x of a strategy for one
+        assert isinstance(gathered, Tensor)
+        return gathered.view(-1, *x.shape).transpose(0, 1).reshape(-1, *x.shape[1:])
+
     def mean_over_processes(self, mean: Tensor) -> Tensor:
         """Mean over all processes of one over this process's part of a batch, (D,), with its gradient."""
-        if not (dist.is_available() and dist.is_initialized()):
-            return mean
-        gathered = self.all_gather(mean, sync_grads=True)  # (D,), or (processes, D)
-        assert isinstance(gathered, Tensor)
-        return gathered.view(-1, len(mean)).mean(0)
+        return self.gather(mean.unsqueeze(0)).mean(0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep only plain values among the hyper-parameters, so that a checkpoint holds data and no code.
