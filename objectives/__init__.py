@@ -10,6 +10,7 @@ from objectives.entropy import conditional_entropy
 from objectives.kl_sparsity import kl_sparsity
 from objectives.mmd import BANDWIDTHS, Estimator, mmd
 from objectives.reconstruction import binary_cross_entropy, gaussian_nll, psnr, squared_error
+from objectives.scale_invariant import scale_invariant_error
 
 __all__ = [
     "BANDWIDTHS",
@@ -33,5 +34,6 @@ __all__ = [
     "mmd",
     "psnr",
     "r1_penalty",
+    "scale_invariant_error",
     "squared_error",
 ]
