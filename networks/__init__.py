@@ -9,6 +9,7 @@ from networks.corruption import Corruption, GaussianCorruption, MaskingCorruptio
 from networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from networks.differentiable_augmentation import DifferentiableAugmentation
 from networks.domain_batch_norm import Domain, DomainBatchNorm, at_domain, with_domain_statistics
+from networks.domain_decoders import domain_decoder
 from networks.domain_features import ConvFeatures, MLPFeatures
 from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures, RawFeatures
 from networks.gradient_reversal import GradientReversal, reverse_gradient
@@ -72,6 +73,7 @@ __all__ = [
     "StackNetwork",
     "activation_class",
     "at_domain",
+    "domain_decoder",
     "reverse_gradient",
     "with_domain_statistics",
 ]

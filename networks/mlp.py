@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 
 from torch import nn
 
@@ -32,11 +33,11 @@ class MLPEncoder(nn.Sequential):
 
 
 class MLPDecoder(nn.Sequential):
-    """Hidden layers with an activation each, one linear layer to the image. The output is unbounded.
+    """Hidden layers with an activation each, one linear layer to the image, or point. The output is unbounded.
 
     Args:
         in_features: width of the code; supplied by the model.
-        image_shape: shape of the images; supplied by the model.
+        image_shape: shape of the images, or (D,) of points; supplied by the model.
         hidden: widths of the hidden layers from the code outwards; empty for a linear map.
         activation: after each hidden layer.
     """
@@ -44,14 +45,14 @@ class MLPDecoder(nn.Sequential):
     def __init__(
         self,
         in_features: int,
-        image_shape: ImageShape,
+        image_shape: Sequence[int],
         hidden: Sequence[int] = (256, 512),
         activation: Activation = "relu",
     ) -> None:
         widths = [in_features, *checked_widths(hidden)]
         super().__init__(
             *hidden_layers(widths, activation),
-            nn.Linear(widths[-1], image_shape.numel),
+            nn.Linear(widths[-1], prod(image_shape)),
             nn.Unflatten(1, tuple(image_shape)),
         )
         _initialise(self, activation)
