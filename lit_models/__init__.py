@@ -4,17 +4,23 @@ from lit_models.alternating import AlternatingTechnique
 from lit_models.autoencoder import Autoencoder
 from lit_models.base import Technique
 from lit_models.classifier import Classifier
+from lit_models.dan import DAN
+from lit_models.dann import DANN
 from lit_models.dbn import DeepBeliefNetwork
+from lit_models.deep_coral import DeepCORAL
 from lit_models.denoising_autoencoder import DenoisingAutoencoder
 from lit_models.gan import GAN
 from lit_models.iwae import IWAE
 from lit_models.schedules import InverseDecay, WarmupCosine
 from lit_models.single_loss import SingleLossTechnique
+from lit_models.source_only import SourceOnly, TargetOnly
 from lit_models.sparse_autoencoder import SparseAutoencoder
 from lit_models.stacked import StackedClassifier
 from lit_models.vae import VAE
 
 __all__ = [
+    "DAN",
+    "DANN",
     "GAN",
     "IWAE",
     "VAE",
@@ -22,11 +28,14 @@ __all__ = [
     "Autoencoder",
     "Classifier",
     "DeepBeliefNetwork",
+    "DeepCORAL",
     "DenoisingAutoencoder",
     "InverseDecay",
     "SingleLossTechnique",
+    "SourceOnly",
     "SparseAutoencoder",
     "StackedClassifier",
+    "TargetOnly",
     "Technique",
     "WarmupCosine",
 ]
