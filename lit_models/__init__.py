@@ -3,6 +3,7 @@
 from lit_models.alternating import AlternatingTechnique
 from lit_models.autoencoder import Autoencoder
 from lit_models.base import Technique
+from lit_models.cdan import CDAN
 from lit_models.classifier import Classifier
 from lit_models.dan import DAN
 from lit_models.dann import DANN
@@ -19,6 +20,7 @@ from lit_models.stacked import StackedClassifier
 from lit_models.vae import VAE
 
 __all__ = [
+    "CDAN",
     "DAN",
     "DANN",
     "GAN",
