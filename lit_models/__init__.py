@@ -12,6 +12,7 @@ from lit_models.deep_coral import DeepCORAL
 from lit_models.denoising_autoencoder import DenoisingAutoencoder
 from lit_models.gan import GAN
 from lit_models.iwae import IWAE
+from lit_models.mcd import MCD
 from lit_models.schedules import InverseDecay, WarmupCosine
 from lit_models.single_loss import SingleLossTechnique
 from lit_models.source_only import SourceOnly, TargetOnly
@@ -25,6 +26,7 @@ __all__ = [
     "DANN",
     "GAN",
     "IWAE",
+    "MCD",
     "VAE",
     "AlternatingTechnique",
     "Autoencoder",
