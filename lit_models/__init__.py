@@ -10,6 +10,8 @@ from lit_models.dann import DANN
 from lit_models.dbn import DeepBeliefNetwork
 from lit_models.deep_coral import DeepCORAL
 from lit_models.denoising_autoencoder import DenoisingAutoencoder
+from lit_models.drcn import DRCN
+from lit_models.dsn import DSN
 from lit_models.gan import GAN
 from lit_models.iwae import IWAE
 from lit_models.mcd import MCD
@@ -24,6 +26,8 @@ __all__ = [
     "CDAN",
     "DAN",
     "DANN",
+    "DRCN",
+    "DSN",
     "GAN",
     "IWAE",
     "MCD",
