@@ -103,14 +103,10 @@ class DomainAdaptation(Technique):
         self.classifier = (classifier or MLPHead)(self.feature_dim, num_classes)
         self.keep_apart(self.extractor)
         self.keep_apart(self.classifier)
-        self._of_predictions = nn.ModuleDict(
-            {
-                "information_maximisation": InformationMaximisation(),
-                "bnm": BatchNuclearNorm(),
-                "entropy": PredictionEntropy(),
-            }
-        )
-        self._class_ami = ClassAMI(num_classes)
+        self._information_maximisation = InformationMaximisation()
+        self._bnm = BatchNuclearNorm()
+        self._entropy = PredictionEntropy()
+        self._class_ami = ClassAMI()
         self._dev = DeepEmbeddedValidation()
         self._a_distance = ProxyADistance()
 
@@ -146,19 +142,26 @@ class DomainAdaptation(Technique):
         seen = self._seen(batch, domain)
         if domain == "source":
             loss = self._log_source("val", batch, seen["logits"])
-            self._dev.update_source(seen["feature"], loss)
+            self._dev.update(seen["feature"], loss)
         else:
-            for metric in self._of_predictions.values():
-                metric.update(seen["logits"])  # type: ignore[operator]
+            for metric in (self._information_maximisation, self._bnm, self._entropy):
+                metric.update(seen["logits"])
             self._class_ami.update(seen["feature"], seen["logits"])
-            self._dev.update_target(seen["feature"])
+            self._dev.update(seen["feature"])
         return seen
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores by which a checkpoint can be chosen without labels of the target."""
-        for name, metric in (*self._of_predictions.items(), ("class_ami", self._class_ami), ("dev", self._dev)):
-            self.log(f"val/{name}", metric.compute())  # type: ignore[operator]
-            metric.reset()  # type: ignore[operator]
+        scores = {
+            "information_maximisation": self._information_maximisation,
+            "bnm": self._bnm,
+            "entropy": self._entropy,
+            "class_ami": self._class_ami,
+            "dev": self._dev,
+        }
+        for name, metric in scores.items():
+            self.log(f"val/{name}", metric.compute())
+            metric.reset()
 
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Log the accuracy in both domains, and return predictions."""
@@ -169,7 +172,7 @@ class DomainAdaptation(Technique):
         else:
             accuracy = (seen["predicted"] == batch.label).float().mean()
             self.log_means({"test/target_accuracy": accuracy}, batch)
-        self._a_distance.update(seen["feature"], dataloader_idx)
+        self._a_distance.update(seen["feature"], domain)
         return seen
 
     def on_test_epoch_end(self) -> None:

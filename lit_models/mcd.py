@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Adam
 
-from lit_models.adaptation import TARGET, DomainAdaptation, HeadFactory
+from lit_models.adaptation import DomainAdaptation, HeadFactory
 from lit_models.alternating import AlternatingTechnique, Player, Terms
 from lit_models.base import OptimizerFactory, SchedulerFactory
 from networks import MLPHead
@@ -134,7 +134,7 @@ class MCD(DomainAdaptation, AlternatingTechnique):
         """Logits of the target; the source is passed through the networks only where batch normalisation mixes both."""
         if any(isinstance(layer, _BatchNorm) for layer in self.modules()) and not self.domain_statistics:
             return self._of_domains(batch)[1]
-        with self._at(TARGET):
+        with self._at("target"):
             return self.both_logits(self.extractor(batch.target.x))
 
 
