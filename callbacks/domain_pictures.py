@@ -27,8 +27,9 @@ from callbacks.publishing import batches_seen, publish
 from callbacks.undisturbed import undisturbed
 
 FILE = "domains_before.npz"
-LIMIT = 1000  # examples of each domain that are drawn
+LIMIT = 500  # examples of each domain that are drawn
 COMPONENTS = 50  # of the features, that t-SNE is given
+_ITERATIONS = 500  # of t-SNE, which take three seconds; as many again change little
 _GRID = 160  # points along each side of the plane
 SEED = 0
 
@@ -50,7 +51,7 @@ class DomainPictures(Callback):
     - ``test_boundary.png``, of points in the plane: the same with the target's points in the colours of their classes
     - ``test_confusion.png``: how often each class of the target was taken for which, over all processes
 
-    The scatters show the first 1,000 examples of each domain, of the process of rank zero, which alone draws. What was
+    The scatters show the first 500 examples of each domain, of the process of rank zero, which alone draws. What was
     seen at the first validation is kept in ``domains_before.npz`` in the run's folder for a run that goes on. A new
     picture replaces the one before, and drawing leaves no trace in training (``undisturbed``).
 
@@ -248,9 +249,12 @@ def in_the_plane(state: Mapping[str, NDArray[Any]]) -> Plane | None:
     if len(features) < 8 or features.shape[1] < 2 or not np.isfinite(features).all() or not features.std():
         return None
     from sklearn.manifold import TSNE  # slow to import, and few runs need it
+    from threadpoolctl import threadpool_limits
 
     perplexity = min(30.0, len(features) / 4)
-    plane = torch.from_numpy(TSNE(perplexity=perplexity, init="pca", random_state=SEED).fit_transform(features))
+    tsne = TSNE(perplexity=perplexity, init="pca", max_iter=_ITERATIONS, random_state=SEED)
+    with threadpool_limits(1):  # more threads wait for each other where the cores are busy, at many times the cost
+        plane = torch.from_numpy(tsne.fit_transform(features))
     return Plane(plane[: len(state["source"])], plane[len(state["source"]) :])
 
 
