@@ -135,6 +135,12 @@ def test_features_that_are_all_equal_are_at_no_distance(estimator: str) -> None:
     assert source.grad.isfinite().all()
 
 
+def test_features_far_from_the_origin_lose_no_digits() -> None:
+    source, target = drawn(0, 32, 3).round(decimals=2), drawn(1, 32, 3, mean=1).round(decimals=2)
+    far = mmd((source + 4000).float(), (target + 4000).float())
+    torch.testing.assert_close(far, mmd(source, target).float(), rtol=1e-3, atol=0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sizes", "start"),
     [
