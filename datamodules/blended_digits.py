@@ -12,15 +12,15 @@ from datamodules.resumable import at_least
 from datamodules.seeding import derive_seed
 from networks.shapes import ImageShape
 
-_TEST_ROWS = 0.4, 0.6  # of the height of each photograph
+_TILE = 12  # pixels; of the squares that each photograph is cut into, every fifth is of the test part
 
 
 class BlendedDigits(Digits):
     """The 1,797 digits of `Digits` in colour, each blended with a crop of one of two photographs; no download.
 
     Made as MNIST-M (see `blend`) from the two photographs that scikit-learn holds, a Chinese temple and a flower, in
-    the division of `Digits`. The photographs are shrunk first, because 8x8 of their own pixels hold no texture. The
-    middle fifth of the rows of each belongs to the test part, what is above and below it to the others.
+    the division of `Digits`. The photographs are shrunk first, because 8x8 of their own pixels hold no texture, and cut
+    into squares of 12x12 pixels. Every fifth of them belongs to the test part, the others to the other parts.
 
     Args:
         shrink: How many times smaller the photographs are made.
@@ -57,8 +57,9 @@ class BlendedDigits(Digits):
             whole = torch.tensor(pixels).permute(2, 0, 1)
             _, height, width = (side // self.shrink for side in whole.shape)
             small = transforms.resize(whole, [height, width], antialias=True)
-            top, bottom = (round(share * height) for share in _TEST_ROWS)
-            parts += [small[:, :top], small[:, bottom:]] if train else [small[:, top:bottom]]
-        if any(min(part.shape[1:]) < self.native_shape.height for part in parts):
+            tiles = [tile for row in small.split(_TILE, dim=1) for tile in row.split(_TILE, dim=2)]
+            parts += [tile for place, tile in enumerate(tiles) if (place % 5 == 0) != train]
+        fitting = [part for part in parts if min(part.shape[1:]) >= self.native_shape.height]  # not all at the margins
+        if not fitting:
             raise ValueError(f"shrink={self.shrink} leaves photographs smaller than the digits: choose a smaller one")
-        return parts
+        return fitting
