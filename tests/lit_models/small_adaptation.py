@@ -1,0 +1,61 @@
+"""Domain adaptation of two moons by small networks; another technique adds a line to `METHODS`."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from datamodules import DomainBatch, DomainPair, PointBatch, TwoMoons, UnlabelledPointBatch
+from lit_models import CDAN, DAN, DANN, DeepCORAL
+from lit_models.adaptation import AdaptationTechnique
+from networks import MLPFeatures, MLPHead
+
+# Of the learning test: smooth features suit what is learned against a discriminator, straight ones the distances.
+SMOOTH: dict[str, Any] = {
+    "extractor": partial(MLPFeatures, hidden=(64, 16), activation="tanh"),
+    "classifier": partial(MLPHead, hidden=()),
+    "optimizer": partial(Adam, lr=0.01),
+}
+STRAIGHT = {**SMOOTH, "extractor": partial(MLPFeatures, hidden=(64, 16)), "optimizer": partial(Adam, lr=0.003)}
+METHODS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "dann": (DANN, SMOOTH),
+    "dan": (DAN, STRAIGHT),
+    "dan_unbiased": (DAN, {**STRAIGHT, "estimator": "unbiased"}),
+    "dan_linear": (DAN, {**STRAIGHT, "estimator": "linear"}),
+    "deep_coral": (DeepCORAL, {**STRAIGHT, "layers": ["feature"], "weight": 1000.0}),
+    "cdan": (CDAN, SMOOTH),
+    "cdan_e": (CDAN, {**SMOOTH, "entropy": True}),
+    "cdan_random": (CDAN, {**SMOOTH, "entropy": True, "random_features": 64}),
+}
+POINTS = TwoMoons(train_size=8).load_training()[0].point
+SHIFTED = TwoMoons(train_size=8, rotation=35).load_training()[0].point
+
+
+def batch(source: Tensor = POINTS, target: Tensor = SHIFTED) -> DomainBatch:
+    """Source and target, of which only the source has classes."""
+    position = torch.arange(len(source))
+    return DomainBatch(PointBatch(source, position % 2, position), UnlabelledPointBatch(target, position))
+
+
+def build(name: str, **kwargs: Any) -> Any:
+    """A random model for the moons, the same one every time."""
+    torch.manual_seed(0)
+    kind, arguments = METHODS[name]
+    return kind((2,), 2, **{**arguments, **kwargs})
+
+
+def steady(name: str, **kwargs: Any) -> Any:
+    """The same with a constant lambda, where it has one: a ramp begins with 0."""
+    return build(name, **({"ramp": 0.0} if issubclass(METHODS[name][0], AdaptationTechnique) else {}), **kwargs)
+
+
+def doubled(name: str, weight: float = 0.75) -> Any:
+    """The same in float64."""
+    return steady(name, weight=weight).double()
+
+
+def moons(**kwargs: Any) -> DomainPair:
+    """The moons of Ganin et al. (2016), and the same turned by 35 degrees."""
+    return DomainPair(source=TwoMoons(), target=TwoMoons(rotation=35.0), **{"batch_size": 64, **kwargs})
