@@ -11,12 +11,15 @@ import yaml
 from lightning import LightningModule
 
 import cli
-from callbacks.protocols import Embedding, Filtered, Generative, Reconstructive
+from callbacks.protocols import Adapting, Embedding, Filtered, Generative, Reconstructive
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 OVERLAYS = sorted((CONFIGS / "overlay").glob("*.yaml"))
 TECHNIQUES = sorted(path for path in CONFIGS.glob("*/*.yaml") if path.parent.name not in ("overlay", "sweeps"))
 
+ADAPTING = ("source_only", "target_only", "dann", "dan", "deep_coral", "cdan", "mcd", "drcn", "dsn")
+OF_TWO_DOMAINS = {"test/source_accuracy", "test/target_accuracy", "test/proxy_a_distance"}
+OF_TWO_DOMAINS |= {f"oracle/{name}_accuracy" for name in ("selected", "last", "best")}
 # the names that readers of test.json rely on
 CONTRACT = {
     "autoencoder": {"test/mse", "test/pca_mse_ratio"},
@@ -35,6 +38,7 @@ CONTRACT = {
     },
     "gan": {"test/precision", "test/recall", "test/diversity", "test/n_real", "test/n_generated", "test/features"},
     "iwae": {"test/nll", "test/elbo", "test/kl", "test/active_units"},
+    **dict.fromkeys(ADAPTING, OF_TWO_DOMAINS),
 }
 
 
@@ -58,6 +62,8 @@ def name(path: Path) -> str:
 def pictures_of(model: LightningModule) -> set[str]:
     """What the model's methods allow to draw, after `fit` and after `test`."""
     kinds = {"reconstructions": Reconstructive, "samples": Generative, "latents": Embedding}
+    if isinstance(model, Adapting):  # two domains, whose codes have a picture of their own
+        kinds = {"reconstructions": Reconstructive, "domains": Adapting}
     names = {f"{name}.png" for name, kind in kinds.items() if isinstance(model, kind)}
     names |= {f"test_{name}" for name in names}
     return names | ({"filters.png"} if isinstance(model, Filtered) else set())
@@ -69,9 +75,14 @@ def test_config_runs_through_every_stage(
 ) -> None:
     words = ["--config", str(config), "--config", str(CONFIGS / "overlay/debug.yaml"), f"--run.dir={tmp_path}"]
     words += ["--data.init_args.batch_size=16", "--pictures.n_samples=9"]  # large networks need their time
-    roots = {"MNIST": mnist_root, "ImageFolder": picture_root, "CIFAR10": cifar_root}
-    if root := roots.get(yaml.safe_load(config.read_text())["data"]["class_path"]):
-        words.append(f"--data.init_args.root={root}")
+    roots = {"MNIST": mnist_root, "MNISTM": mnist_root, "ImageFolder": picture_root, "CIFAR10": cifar_root}
+    data = yaml.safe_load(config.read_text())["data"]
+    domains = {f"data.init_args.{name}": data["init_args"].get(name) for name in ("source", "target")}
+    for key, chosen in {"data": data, **domains}.items():
+        if chosen and (root := roots.get(chosen["class_path"])):
+            words.append(f"--{key}.init_args.root={root}")
+        if chosen and chosen["class_path"] == "MNISTM":
+            words += [f"--{key}.init_args.photos={picture_root}", f"--{key}.init_args.cache={tmp_path}"]
     fitted = cli.main(["fit", *words, "--run.id=smoke"])
     run = fitted.run
     for stage in ("validate", "test", "predict"):
