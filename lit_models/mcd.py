@@ -1,6 +1,7 @@
 """Maximum classifier discrepancy."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -87,6 +88,8 @@ class MCD(DomainAdaptation, AlternatingTechnique):
         self.steps = steps
         self.second_classifier = (classifier or MLPHead)(self.feature_dim, num_classes)
         self.keep_apart(self.second_classifier)
+        normalised = any(isinstance(layer, _BatchNorm) for layer in self.modules())
+        self._domains_mix = normalised and not self.domain_statistics  # in the statistics of a batch
 
     def logits(self, feature: Tensor) -> Tensor:
         """Mean of both heads' logits, (B, D) -> (B, K)."""
@@ -126,15 +129,15 @@ class MCD(DomainAdaptation, AlternatingTechnique):
 
     def _of_domains(self, batch: Any) -> tuple[TwoLogits, TwoLogits]:
         """Logits of the source and of the target, both seen in one forward pass."""
-        (first, second) = self.both_logits(self.extractor(torch.cat([batch.source.x, batch.target.x])))
+        first, second = self.both_logits(self.extractor(torch.cat([batch.source.x, batch.target.x])))
         (first_source, first_target), (second_source, second_target) = first.chunk(2), second.chunk(2)
         return TwoLogits(first_source, second_source), TwoLogits(first_target, second_target)
 
     def _of_target(self, batch: Any) -> TwoLogits:
         """Logits of the target; the source is passed through the networks only where batch normalisation mixes both."""
-        if any(isinstance(layer, _BatchNorm) for layer in self.modules()) and not self.domain_statistics:
+        if self._domains_mix:
             return self._of_domains(batch)[1]
-        with self._at("target"):
+        with self._at("target") if self.domain_statistics else nullcontext():  # it takes a walk through all modules
             return self.both_logits(self.extractor(batch.target.x))
 
 
