@@ -18,7 +18,7 @@ from metrics import (
     PredictionEntropy,
     ProxyADistance,
 )
-from networks import ConvFeatures, ImageShape, MLPFeatures, MLPHead, at_domain, with_domain_statistics
+from networks import ImageShape, MLPHead, at_domain, default_features, width_of, with_domain_statistics
 from objectives import binary_cross_entropy, cross_entropy
 
 FeaturesFactory = Callable[[Sequence[int]], nn.Module]
@@ -280,25 +280,3 @@ def domain_terms(log_odds: Tensor) -> tuple[Tensor, Tensor]:
     is_source = (torch.arange(len(log_odds), device=log_odds.device) < len(log_odds) // 2).unsqueeze(1)
     accuracy = ((log_odds > 0) == is_source).float().mean()
     return binary_cross_entropy(log_odds, is_source.to(log_odds.dtype)), accuracy
-
-
-def default_features(data_shape: Sequence[int]) -> nn.Module:
-    """Network of features of images, (C, H, W), or of points, (D,)."""
-    return ConvFeatures(data_shape) if len(data_shape) == 3 else MLPFeatures(data_shape)
-
-
-def width_of(extractor: nn.Module, data_shape: tuple[int, ...]) -> int:
-    """Number of features that a network has of an example.
-
-    Raises:
-        ValueError: if it gives anything but one row of them.
-    """
-    training = extractor.training
-    with torch.no_grad():
-        feature = extractor.eval()(torch.zeros(1, *data_shape))
-    extractor.train(training)
-    if feature.ndim != 2:
-        raise ValueError(
-            f"extractor gives {tuple(feature.shape[1:])} for an example of {data_shape}: end it in nn.Flatten()"
-        )
-    return int(feature.shape[1])

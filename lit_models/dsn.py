@@ -11,12 +11,10 @@ from lit_models.adaptation import (
     FeaturesFactory,
     HeadFactory,
     Views,
-    default_features,
     domain_terms,
-    width_of,
 )
 from lit_models.drcn import ExampleDecoderFactory, bounded
-from networks import MLPHead, domain_decoder, reverse_gradient
+from networks import MLPHead, default_features, domain_decoder, reverse_gradient, width_of
 from objectives import cross_entropy, difference, mmd, scale_invariant_error, squared_error
 
 

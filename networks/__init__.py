@@ -10,7 +10,7 @@ from networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from networks.differentiable_augmentation import DifferentiableAugmentation
 from networks.domain_batch_norm import Domain, DomainBatchNorm, at_domain, with_domain_statistics
 from networks.domain_decoders import domain_decoder
-from networks.domain_features import ConvFeatures, MLPFeatures
+from networks.domain_features import ConvFeatures, MLPFeatures, default_features, width_of
 from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures, RawFeatures
 from networks.gradient_reversal import GradientReversal, reverse_gradient
 from networks.heads import MLPHead
@@ -73,7 +73,9 @@ __all__ = [
     "StackNetwork",
     "activation_class",
     "at_domain",
+    "default_features",
     "domain_decoder",
     "reverse_gradient",
+    "width_of",
     "with_domain_statistics",
 ]

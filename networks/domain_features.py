@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
+import torch
 from torch import nn
 
 from networks.activations import Activation
@@ -96,3 +97,25 @@ class MLPFeatures(nn.Sequential):
         widths = [prod(data_shape), *checked_widths(hidden)]
         super().__init__(nn.Flatten(), *hidden_layers(widths, activation, batch_norm))
         self.out_features = widths[-1]
+
+
+def default_features(data_shape: Sequence[int]) -> nn.Module:
+    """Network of features of images, (C, H, W), or of points, (D,)."""
+    return ConvFeatures(data_shape) if len(data_shape) == 3 else MLPFeatures(data_shape)
+
+
+def width_of(extractor: nn.Module, data_shape: tuple[int, ...]) -> int:
+    """Number of features that a network has of an example.
+
+    Raises:
+        ValueError: if it gives anything but one row of them.
+    """
+    training = extractor.training
+    with torch.no_grad():
+        feature = extractor.eval()(torch.zeros(1, *data_shape))
+    extractor.train(training)
+    if feature.ndim != 2:
+        raise ValueError(
+            f"extractor gives {tuple(feature.shape[1:])} for an example of {data_shape}: end it in nn.Flatten()"
+        )
+    return int(feature.shape[1])
