@@ -17,7 +17,7 @@ table is also written beside the runs.
 """
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -130,8 +130,8 @@ def table(found: Found, arguments: argparse.Namespace) -> str:
             "|---" * 8 + "|",
         ]
         for name, values in accuracies.items():
-            between = [_percent([one[f"oracle/{key}"] for one in rows[name]]) for key in SELECTIONS.values()]
-            cells = [str(len(values)), _percent(values), gap_closed(values, source, target), *between]
+            between = [average([one[f"oracle/{key}"] for one in rows[name]], _percent) for key in SELECTIONS.values()]
+            cells = [str(len(values)), average(values, _percent), gap_closed(values, source, target), *between]
             lines.append(f"| {name} | {' | '.join(cells)} | {average([one['seconds'] for one in rows[name]])} |")
         texts.append("\n".join(lines))
         texts += [
@@ -154,10 +154,8 @@ def _of(found: Found, pair: str, technique: str) -> list[Mapping[str, float]]:
     return [result for row, result in found.items() if (row.pair, row.technique) == (pair, technique)]
 
 
-def _percent(values: Iterable[float]) -> str:
-    shares = [100 * value for value in values]
-    spread = f" ({min(shares):.1f} to {max(shares):.1f})" if len(shares) > 1 else ""
-    return f"{mean(shares):.1f}{spread}"
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
 
 
 if __name__ == "__main__":

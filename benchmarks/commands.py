@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
 
@@ -89,9 +89,9 @@ def results(folder: Path) -> dict[str, float]:
     return tested | {"seconds": json.loads((folder / "seconds.json").read_text())["fit"]}
 
 
-def average(values: Sequence[float]) -> str:
-    """Mean of some values, and if there are several the lowest and the highest."""
-    shown = [number(value) for value in (mean(values), min(values), max(values))]
+def average(values: Sequence[float], shown_as: Callable[[float], str] | None = None) -> str:
+    """Mean of some values, and if there are several the lowest and the highest; shown by `number` if not said."""
+    shown = [(shown_as or number)(value) for value in (mean(values), min(values), max(values))]
     return f"{shown[0]} ({shown[1]} to {shown[2]})" if len(values) > 1 else shown[0]
 
 

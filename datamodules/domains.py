@@ -214,16 +214,16 @@ class DomainPair(ResumableDataModule[PairedExamples]):
             The batch as the model gets it.
         """
         if isinstance(batch, DomainBatch):
-            return DomainBatch(self._arrived(self.source, batch.source, 0), self._arrived(self.target, batch.target, 0))
+            return DomainBatch(self._arrived(self.source, batch.source), self._arrived(self.target, batch.target))
         if isinstance(batch, OracleBatch):
-            return OracleBatch(self._arrived(self.target, batch.target, 0))
+            return OracleBatch(self._arrived(self.target, batch.target))
         predicting = self.trainer is not None and self.trainer.predicting
-        return self._arrived(self.target if predicting or dataloader_idx == 1 else self.source, batch, 0)
+        return self._arrived(self.target if predicting or dataloader_idx == 1 else self.source, batch)
 
-    def _arrived(self, domain: ResumableDataModule[Any], batch: Any, dataloader_idx: int) -> Any:
-        batch = domain.on_after_batch_transfer(batch, dataloader_idx)
+    def _arrived(self, domain: ResumableDataModule[Any], batch: Any) -> Any:
+        batch = domain.on_after_batch_transfer(batch, 0)
         if isinstance(batch, ImageBatch | UnlabelledImageBatch) and batch.image.shape[1] < self.data_shape[0]:
-            batch = batch._replace(image=batch.image.repeat(1, self.data_shape[0], 1, 1))
+            batch = batch._replace(image=batch.image.expand(-1, self.data_shape[0], -1, -1))
         return batch
 
     def _training_sampler(self, dataset: PairedExamples, **place: int) -> ResumableSampler:

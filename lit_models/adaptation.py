@@ -9,23 +9,23 @@ import torch
 from torch import Tensor, nn
 
 from lit_models.base import Technique
+from lit_models.schedules import finite_length
 from lit_models.single_loss import SingleLossTechnique
 from metrics import (
     BatchNuclearNorm,
     ClassAMI,
     DeepEmbeddedValidation,
+    Domain,
     InformationMaximisation,
     PredictionEntropy,
     ProxyADistance,
 )
 from networks import ImageShape, MLPHead, at_domain, default_features, width_of, with_domain_statistics
-from objectives import binary_cross_entropy, cross_entropy
+from objectives import accuracy, binary_cross_entropy, cross_entropy
 
 FeaturesFactory = Callable[[Sequence[int]], nn.Module]
 HeadFactory = Callable[[int, int], nn.Module]
 Stage = Literal["val", "test"]
-
-Domain = Literal["source", "target"]
 
 
 class Views(NamedTuple):
@@ -131,9 +131,9 @@ class DomainAdaptation(Technique):
         logits: Tensor = self.classifier(feature)
         return logits
 
-    def views(self, batch: Any) -> Views:
-        """Features and logits of both domains."""
-        feature = self.extractor(torch.cat([batch.source.x, batch.target.x]))
+    def views(self, source: Tensor, target: Tensor) -> Views:
+        """Features and logits of both domains, (B, *data_shape) each."""
+        feature = self.extractor(torch.cat([source, target]))
         return Views(feature, self.logits(feature))
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
@@ -170,8 +170,7 @@ class DomainAdaptation(Technique):
         if domain == "source":
             self._log_source("test", batch, seen["logits"])
         else:
-            accuracy = (seen["predicted"] == batch.label).float().mean()
-            self.log_means({"test/target_accuracy": accuracy}, batch)
+            self.log_means({"test/target_accuracy": accuracy(seen["logits"], batch.label)}, batch)
         self._a_distance.update(seen["feature"], domain)
         return seen
 
@@ -194,13 +193,16 @@ class DomainAdaptation(Technique):
 
     def _log_source(self, stage: Stage, batch: Any, logits: Tensor) -> Tensor:
         loss = cross_entropy(logits, batch.label)
-        accuracy = (logits.argmax(1) == batch.label).float().mean()
-        self.log_means({f"{stage}/source_loss": loss.mean(), f"{stage}/source_accuracy": accuracy}, batch)
+        means = {f"{stage}/source_loss": loss.mean(), f"{stage}/source_accuracy": accuracy(logits, batch.label)}
+        self.log_means(means, batch)
         return loss
 
     @contextmanager
     def _at(self, domain: Domain) -> Iterator[None]:
         """Normalise by the statistics of one domain."""
+        if not self.domain_statistics:  # nothing to switch, and finding that out is a walk through all modules
+            yield
+            return
         at_domain(self, domain)
         try:
             yield
@@ -248,24 +250,21 @@ class AdaptationTechnique(DomainAdaptation, SingleLossTechnique):
             return torch.full_like(self.progress, self.weight)
         return self.weight * (2 / (1 + (-self.ramp * self.progress).exp()) - 1)
 
-    def on_fit_start(self) -> None:
+    def on_train_start(self) -> None:
         """Learn how long the fit is.
 
         Raises:
             ValueError: if it has no end.
         """
-        steps = self.trainer.estimated_stepping_batches
-        if math.isinf(steps):
-            raise ValueError(f"{type(self).__name__} needs a run with an end: set trainer.max_epochs or max_steps")
-        self._batches = steps * self.trainer.accumulate_grad_batches
+        steps = finite_length(self.trainer.estimated_stepping_batches, type(self).__name__)
+        batches = self.trainer.num_training_batches  # of an epoch, whose last step may have fewer of them
+        self._batches = steps * batches / math.ceil(batches / self.trainer.accumulate_grad_batches)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Log the terms of the loss and lambda, count the batch, and return the total."""
-        terms = self.loss(batch)
-        self.log_training({**terms._asdict(), "lambda": self.strength})
-        self.batch_step += 1
-        total: Tensor = terms.total
-        return total
+        """Log lambda, then do as other techniques."""
+        if self.logs_now:
+            self.log_training({"lambda": self.strength})
+        return super().training_step(batch, batch_idx)
 
 
 def domain_terms(log_odds: Tensor) -> tuple[Tensor, Tensor]:

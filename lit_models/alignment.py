@@ -47,7 +47,7 @@ class AlignmentTechnique(AdaptationTechnique):
 
     def loss(self, batch: Any) -> AlignmentTerms:
         """Cross-entropy of the source's classes, and the distances between the domains."""
-        views = self.views(batch)
+        views = self.views(batch.source.x, batch.target.x)
         classification = cross_entropy(views.source_logits, batch.source.label).mean()
         distance = classification.new_zeros(())
         for layer in self.layers:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lit_models.adaptation import AdaptationTechnique, HeadFactory, domain_terms
-from networks import MLPHead, reverse_gradient
+from networks import domain_discriminator, reverse_gradient
 from objectives import conditional_entropy, cross_entropy
 
 _LARGEST_PRODUCT, _RANDOM_FEATURES = 4096, 1024  # of the paper, and of its authors' code
@@ -71,8 +71,7 @@ class CDAN(AdaptationTechnique):
         if random_features:
             self.register_buffer("of_feature", torch.randn(self.feature_dim, random_features))
             self.register_buffer("of_prediction", torch.randn(num_classes, random_features))
-        make = discriminator or (lambda width, outputs: MLPHead(width, outputs, hidden=(100,)))
-        self.discriminator = make(random_features or product, 1)
+        self.discriminator = (discriminator or domain_discriminator)(random_features or product, 1)
 
     def joint(self, feature: Tensor, logits: Tensor) -> Tensor:
         """What the discriminator sees of features, (B, D), and logits, (B, K): (B, D * K), or (B, random_features)."""
@@ -88,7 +87,7 @@ class CDAN(AdaptationTechnique):
 
     def loss(self, batch: Any) -> CDANTerms:
         """Cross-entropy of the source's classes, and of the domains with the features' gradient reversed."""
-        views = self.views(batch)
+        views = self.views(batch.source.x, batch.target.x)
         classification = cross_entropy(views.source_logits, batch.source.label).mean()
         seen = self.joint(reverse_gradient(views.feature, self.strength), views.logits)
         domain, domain_accuracy = domain_terms(self.discriminator(seen))

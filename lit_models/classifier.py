@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lit_models.base import OptimizerFactory, SchedulerFactory, label_and_index
 from lit_models.single_loss import SingleLossTechnique
 from networks import ConvClassifier, ImageShape
-from objectives import cross_entropy
+from objectives import accuracy, cross_entropy
 
 ClassifierFactory = Callable[[ImageShape, int], nn.Module]
 
@@ -18,6 +18,11 @@ class ClassifierTerms(NamedTuple):
 
     total: Tensor
     accuracy: Tensor
+
+
+def classification_terms(logits: Tensor, label: Tensor, smoothing: float = 0.0) -> ClassifierTerms:
+    """Cross-entropy, see `objectives.cross_entropy`, and accuracy of logits (B, K) for labels (B,)."""
+    return ClassifierTerms(cross_entropy(logits, label, smoothing).mean(), accuracy(logits, label))
 
 
 @runtime_checkable
@@ -83,9 +88,7 @@ class Classifier(SingleLossTechnique):
         """
         if not hasattr(batch, "label"):
             raise ValueError(f"a classifier needs labels, and a {type(batch).__name__} has none: choose labelled data")
-        total = cross_entropy(logits, batch.label, self.label_smoothing).mean()
-        accuracy = (logits.argmax(1) == batch.label).float().mean()
-        return ClassifierTerms(total, accuracy)
+        return classification_terms(logits, batch.label, self.label_smoothing)
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Codes and predicted classes of a batch, with the labels where known."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from lit_models.adaptation import AdaptationTechnique, HeadFactory, domain_terms
-from networks import MLPHead, reverse_gradient
+from networks import domain_discriminator, reverse_gradient
 from objectives import cross_entropy
 
 
@@ -39,12 +39,11 @@ class DANN(AdaptationTechnique):
         self, data_shape: Sequence[int], num_classes: int, *, discriminator: HeadFactory | None = None, **kwargs: Any
     ) -> None:
         super().__init__(data_shape, num_classes, **kwargs)
-        make = discriminator or (lambda width, outputs: MLPHead(width, outputs, hidden=(100,)))
-        self.discriminator = make(self.feature_dim, 1)
+        self.discriminator = (discriminator or domain_discriminator)(self.feature_dim, 1)
 
     def loss(self, batch: Any) -> DANNTerms:
         """Cross-entropy of the source's classes, and of the domains with the features' gradient reversed."""
-        views = self.views(batch)
+        views = self.views(batch.source.x, batch.target.x)
         classification = cross_entropy(views.source_logits, batch.source.label).mean()
         log_odds = self.discriminator(reverse_gradient(views.feature, self.strength))  # (2B, 1)
         domain, domain_accuracy = domain_terms(log_odds)

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from lit_models.adaptation import DomainAdaptation, Views
+from lit_models.adaptation import DomainAdaptation
 from lit_models.single_loss import SingleLossTechnique
 from networks import Corruption, GaussianCorruption, domain_decoder
 from objectives import cross_entropy, squared_error
@@ -72,8 +71,7 @@ class DRCN(DomainAdaptation, SingleLossTechnique):
     def loss(self, batch: Any) -> DRCNTerms:
         """Cross-entropy of the source's classes, and error of the target's reconstruction."""
         noisy = self.corruption(batch.target.x, self.noise(batch.target))
-        feature = self.extractor(torch.cat([batch.source.x, noisy]))
-        views = Views(feature, self.logits(feature))
+        views = self.views(batch.source.x, noisy)
         classification = cross_entropy(views.source_logits, batch.source.label).mean()
         error = squared_error(self.decoder(views.features[1]), batch.target.x)  # (B,)
         reconstruction = error.mean() / batch.target.x[0].numel()

@@ -14,7 +14,7 @@ from lit_models.adaptation import (
     domain_terms,
 )
 from lit_models.drcn import ExampleDecoderFactory, bounded
-from networks import MLPHead, default_features, domain_decoder, reverse_gradient, width_of
+from networks import default_features, domain_decoder, domain_discriminator, reverse_gradient, width_of
 from objectives import cross_entropy, difference, mmd, scale_invariant_error, squared_error
 
 
@@ -92,8 +92,7 @@ class DSN(AdaptationTechnique):
         self.decoder = (decoder or domain_decoder)(self.feature_dim, self.data_shape)
         self.similarity = similarity
         if similarity == "dann":
-            discriminate = discriminator or (lambda width, outputs: MLPHead(width, outputs, hidden=(100,)))
-            self.discriminator = discriminate(self.feature_dim, 1)
+            self.discriminator = (discriminator or domain_discriminator)(self.feature_dim, 1)
         self.reconstruction = reconstruction
         self.reconstruction_weight = reconstruction_weight
         self.difference_weight = difference_weight
@@ -104,7 +103,7 @@ class DSN(AdaptationTechnique):
 
     def loss(self, batch: Any) -> DSNTerms:
         """Cross-entropy of the source's classes, reconstruction of both domains, and what parts and joins the codes."""
-        views = self.views(batch)
+        views = self.views(batch.source.x, batch.target.x)
         classification = cross_entropy(views.source_logits, batch.source.label).mean()
         private = torch.cat([self.private_source(batch.source.x), self.private_target(batch.target.x)])  # (2B, D)
         reconstruction = self.reconstruction_error(

@@ -1,7 +1,6 @@
 """Maximum classifier discrepancy."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -137,7 +136,7 @@ class MCD(DomainAdaptation, AlternatingTechnique):
         """Logits of the target; the source is passed through the networks only where batch normalisation mixes both."""
         if self._domains_mix:
             return self._of_domains(batch)[1]
-        with self._at("target") if self.domain_statistics else nullcontext():  # it takes a walk through all modules
+        with self._at("target"):
             return self.both_logits(self.extractor(batch.target.x))
 
 

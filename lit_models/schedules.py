@@ -32,10 +32,7 @@ class RunSchedule(LRScheduler):
         Raises:
             ValueError: if the run has no end.
         """
-        if math.isinf(total_steps):
-            kind = type(self).__name__
-            raise ValueError(f"{kind} needs a run with an end: set trainer.max_epochs or trainer.max_steps")
-        self._total_steps = max(1, int(total_steps))
+        self._total_steps = max(1, finite_length(total_steps, type(self).__name__))
         for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
             group["lr"] = rate
 
@@ -47,6 +44,17 @@ class RunSchedule(LRScheduler):
     def state_dict(self) -> dict[str, Any]:
         """Everything but the length of the run, which a continued run may change."""
         return {name: value for name, value in super().state_dict().items() if name != "_total_steps"}
+
+
+def finite_length(steps: float, needed_by: str) -> int:
+    """Length of a run in steps, for what depends on it.
+
+    Raises:
+        ValueError: if the run has no end.
+    """
+    if math.isinf(steps):
+        raise ValueError(f"{needed_by} needs a run with an end: set trainer.max_epochs or trainer.max_steps")
+    return int(steps)
 
 
 class WarmupCosine(RunSchedule):

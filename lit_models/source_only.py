@@ -1,19 +1,10 @@
 """What adaptation is measured against: training on the source alone, and on the target's labels."""
 
-from typing import Any, NamedTuple
-
-from torch import Tensor
+from typing import Any
 
 from lit_models.adaptation import DomainAdaptation
+from lit_models.classifier import ClassifierTerms, classification_terms
 from lit_models.single_loss import SingleLossTechnique
-from objectives import cross_entropy
-
-
-class SupervisedTerms(NamedTuple):
-    """Terms of the loss, means over the batch; `accuracy`, in [0, 1], is only reported."""
-
-    total: Tensor
-    accuracy: Tensor
 
 
 class SourceOnly(DomainAdaptation, SingleLossTechnique):
@@ -30,10 +21,11 @@ class SourceOnly(DomainAdaptation, SingleLossTechnique):
         **kwargs: see `DomainAdaptation` and `SingleLossTechnique`.
     """
 
-    def loss(self, batch: Any) -> SupervisedTerms:
+    def loss(self, batch: Any) -> ClassifierTerms:
         """Cross-entropy of the source's classes."""
-        logits = self.views(batch).source_logits if self.domain_statistics else self(batch.source.x)
-        return _supervised(logits, batch.source.label)
+        source, target = batch.source, batch.target
+        logits = self.views(source.x, target.x).source_logits if self.domain_statistics else self(source.x)
+        return classification_terms(logits, source.label)
 
 
 class TargetOnly(DomainAdaptation, SingleLossTechnique):
@@ -47,7 +39,7 @@ class TargetOnly(DomainAdaptation, SingleLossTechnique):
         **kwargs: see `DomainAdaptation` and `SingleLossTechnique`.
     """
 
-    def loss(self, batch: Any) -> SupervisedTerms:
+    def loss(self, batch: Any) -> ClassifierTerms:
         """Cross-entropy of the target's classes.
 
         Raises:
@@ -57,9 +49,4 @@ class TargetOnly(DomainAdaptation, SingleLossTechnique):
             raise ValueError(
                 "data is DomainPair: TargetOnly learns from the target's labels, which only OracleDomainPair has"
             )
-        return _supervised(self(batch.target.x), batch.target.label)
-
-
-def _supervised(logits: Tensor, label: Tensor) -> SupervisedTerms:
-    accuracy = (logits.argmax(1) == label).float().mean()
-    return SupervisedTerms(cross_entropy(logits, label).mean(), accuracy)
+        return classification_terms(self(batch.target.x), batch.target.label)

@@ -4,6 +4,7 @@ from metrics.a_distance import ProxyADistance
 from metrics.active_units import ActiveUnits
 from metrics.annealed_importance import LogPartition, annealed_importance, exact_log_partition
 from metrics.diversity import Diversity
+from metrics.domain_odds import Domain
 from metrics.example_mean import ExampleMean
 from metrics.frechet import FrechetDistance
 from metrics.kernel_distance import KernelDistance
@@ -28,6 +29,7 @@ __all__ = [
     "Coverage",
     "DeepEmbeddedValidation",
     "Diversity",
+    "Domain",
     "ExampleMean",
     "FrechetDistance",
     "InformationMaximisation",

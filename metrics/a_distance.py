@@ -1,12 +1,8 @@
 """Distance of two domains by how well they can be told apart."""
 
-from typing import Literal
-
-import numpy as np
-import torch
 from torch import Tensor
 
-from metrics.domain_odds import TwoDomains, cross_fitted_log_odds
+from metrics.domain_odds import Array, Domain, TwoDomains, cross_fitted_log_odds
 
 
 class ProxyADistance(TwoDomains):
@@ -25,21 +21,12 @@ class ProxyADistance(TwoDomains):
 
     higher_is_better = False
 
-    def update(self, feature: Tensor, domain: Literal["source", "target"]) -> None:
+    def update(self, feature: Tensor, domain: Domain) -> None:
         """Add features (B, D) of one domain."""
         self.keep(feature, domain)
 
-    def compute(self) -> Tensor:
-        """The distance, a float64 scalar; NaN if a feature is not finite.
-
-        Raises:
-            ValueError: if either domain has fewer than two examples.
-        """
-        source, target = self.domains()
-        if not (np.isfinite(source).all() and np.isfinite(target).all()):
-            distance = np.nan
-        else:
-            in_source, in_target = cross_fitted_log_odds(source, target)
-            error = ((in_source > 0).mean() + (in_target <= 0).mean()) / 2
-            distance = 2 * (1 - 2 * error)
-        return torch.tensor(distance, dtype=torch.float64, device=self.device)
+    def score(self, source: Array, target: Array) -> float:
+        """The distance."""
+        in_source, in_target = cross_fitted_log_odds(source, target)
+        error = ((in_source > 0).mean() + (in_target <= 0).mean()) / 2
+        return float(2 * (1 - 2 * error))

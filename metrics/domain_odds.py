@@ -1,5 +1,6 @@
 """How well two domains can be told apart by their features, and what the metrics share that keep those of both."""
 
+from abc import abstractmethod
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 Array = npt.NDArray[np.float64]
+Domain = Literal["source", "target"]
 
 
 class TwoDomains(Metric):
@@ -30,12 +32,26 @@ class TwoDomains(Metric):
         self.add_state("source", [], dist_reduce_fx="cat")
         self.add_state("target", [], dist_reduce_fx="cat")
 
-    def keep(self, rows: Tensor, domain: Literal["source", "target"]) -> None:
+    def keep(self, rows: Tensor, domain: Domain) -> None:
         """Add rows (B, D) of examples."""
         kept, others = (self.source, self.target) if domain == "source" else (self.target, self.source)
         kept.append(rows.detach().float())
         if not others:  # a process may have none of these, and then has to know their width to gather those of others
             others.append(kept[-1][:0])
+
+    def compute(self) -> Tensor:
+        """The score of the domains, a float64 scalar; NaN if a value is not finite.
+
+        Raises:
+            ValueError: if either domain has fewer than two examples.
+        """
+        source, target = self.domains()
+        finite = np.isfinite(source).all() and np.isfinite(target).all()
+        return scalar(self, self.score(source, target) if finite else np.nan)
+
+    @abstractmethod
+    def score(self, source: Array, target: Array) -> float:
+        """The score of finite rows, (N, D) and (M, D)."""
 
     def domains(self) -> tuple[Array, Array]:
         """The drawn rows of the source (N, D) and of the target (M, D).
@@ -50,6 +66,11 @@ class TwoDomains(Metric):
                 "it needs at least 2 of each"
             )
         return drawn(source, self.limit), drawn(target, self.limit)
+
+
+def scalar(metric: Metric, value: float) -> Tensor:
+    """What a metric gives that was not computed in PyTorch, float64 on its device."""
+    return torch.tensor(value, dtype=torch.float64, device=metric.device)
 
 
 def gathered(kept: list[Tensor]) -> Array:

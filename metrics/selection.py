@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from metrics.domain_odds import TwoDomains, check_limit, cross_fitted_log_odds, drawn, gathered
+from metrics.domain_odds import Array, TwoDomains, check_limit, cross_fitted_log_odds, drawn, gathered, scalar
 
 
 class _OfPredictions(Metric):
@@ -128,12 +128,12 @@ class ClassAMI(Metric):
         rows = drawn(gathered(self.rows), self.limit)
         feature, predicted = rows[:, :-1], rows[:, -1]
         if not np.isfinite(feature).all():
-            return _scalar(self, np.nan)
+            return scalar(self, np.nan)
         clusters = min(int(self.classes), len(np.unique(feature, axis=0)))
         if min(clusters, len(np.unique(predicted))) <= 1:  # scikit-learn calls two sets of one cluster a perfect match
-            return _scalar(self, 0)
+            return scalar(self, 0)
         found = KMeans(clusters, n_init=5, random_state=0).fit_predict(feature)
-        return _scalar(self, adjusted_mutual_info_score(predicted, found))
+        return scalar(self, adjusted_mutual_info_score(predicted, found))
 
 
 class DeepEmbeddedValidation(TwoDomains):
@@ -166,29 +166,18 @@ class DeepEmbeddedValidation(TwoDomains):
         column = (feature.new_zeros(len(feature)) if loss is None else loss).float().unsqueeze(1)
         self.keep(torch.cat([feature.float(), column], dim=1), "target" if loss is None else "source")
 
-    def compute(self) -> Tensor:
-        """The risk, a float64 scalar; NaN if a feature or a loss is not finite.
-
-        Raises:
-            ValueError: if either domain has fewer than two examples.
-        """
-        source, target = self.domains()
-        if not (np.isfinite(source).all() and np.isfinite(target).all()):
-            return _scalar(self, np.nan)
+    def score(self, source: Array, target: Array) -> float:
+        """The risk."""
         loss = source[:, -1]
         odds, _ = cross_fitted_log_odds(source[:, :-1], target[:, :-1])
         weight = np.exp(odds - odds.max()) if self.normalise else np.exp(odds)
         variance = weight.var(ddof=1)
         equal = variance <= 1e-12 * weight.mean() ** 2
         eta = 0.0 if equal else -np.cov(weight * loss, weight)[0, 1] / variance
-        return _scalar(self, (weight * loss).mean() + eta * weight.mean() - eta)
+        return float((weight * loss).mean() + eta * weight.mean() - eta)
 
 
 def _entropy(probability: Tensor) -> Tensor:
     """Of distributions (*, K), in nats, (*)."""
     entropy: Tensor = torch.special.entr(probability).sum(-1)
     return entropy
-
-
-def _scalar(metric: Metric, value: float) -> Tensor:
-    return torch.tensor(value, dtype=torch.float64, device=metric.device)

@@ -8,12 +8,12 @@ from networks.convolutional import ConvDecoder, ConvEncoder
 from networks.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
 from networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from networks.differentiable_augmentation import DifferentiableAugmentation
-from networks.domain_batch_norm import Domain, DomainBatchNorm, at_domain, with_domain_statistics
+from networks.domain_batch_norm import DomainBatchNorm, at_domain, with_domain_statistics
 from networks.domain_decoders import domain_decoder
 from networks.domain_features import ConvFeatures, MLPFeatures, default_features, width_of
 from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures, RawFeatures
 from networks.gradient_reversal import GradientReversal, reverse_gradient
-from networks.heads import MLPHead
+from networks.heads import MLPHead, domain_discriminator
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
 from networks.mlp import MLPDecoder, MLPEncoder
 from networks.moving_average import MovingAverage
@@ -41,7 +41,6 @@ __all__ = [
     "DenoisingLayer",
     "DifferentiableAugmentation",
     "DigitFeatures",
-    "Domain",
     "DomainBatchNorm",
     "FeatureExtractor",
     "FreshNoise",
@@ -75,6 +74,7 @@ __all__ = [
     "at_domain",
     "default_features",
     "domain_decoder",
+    "domain_discriminator",
     "reverse_gradient",
     "width_of",
     "with_domain_statistics",

@@ -42,3 +42,8 @@ class MLPHead(nn.Sequential):
             *hidden_layers(widths, "relu", batch_norm, dropout),
             nn.Linear(widths[-1], out_features),
         )
+
+
+def domain_discriminator(in_features: int, out_features: int) -> nn.Module:
+    """Domain discriminator of the same figure: one hidden layer of 100 units, then the logits."""
+    return MLPHead(in_features, out_features, hidden=(100,))

@@ -1,7 +1,7 @@
 """Loss terms: pure functions of tensors, without state and without Lightning."""
 
 from objectives.adversarial import GAMES, AdversarialLoss, Game, gradient_penalty, r1_penalty
-from objectives.classification import cross_entropy
+from objectives.classification import accuracy, cross_entropy
 from objectives.coral import coral
 from objectives.difference import difference
 from objectives.discrepancy import discrepancy
@@ -18,6 +18,7 @@ __all__ = [
     "AdversarialLoss",
     "Estimator",
     "Game",
+    "accuracy",
     "binary_cross_entropy",
     "conditional_entropy",
     "coral",

@@ -19,3 +19,8 @@ def cross_entropy(logits: Tensor, label: Tensor, smoothing: float = 0.0) -> Tens
         (B,), -sum over k of t_k log softmax(logits)_k with t = (1 - smoothing) onehot(label) + smoothing / K.
     """
     return F.cross_entropy(logits, label, reduction="none", label_smoothing=smoothing)
+
+
+def accuracy(logits: Tensor, label: Tensor) -> Tensor:
+    """Share of examples whose predicted class is right, in [0, 1], (B, K) and (B,) -> a scalar."""
+    return (logits.argmax(1) == label).float().mean()

@@ -114,16 +114,14 @@ class Strengths(Callback):
         self.seen.append(module.strength.item())
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize("length", [{"max_epochs": 4}, {"max_steps": 16}])
+@pytest.mark.parametrize(("accumulate", "steps"), [(1, 16), (2, 8), (3, 8)])
+@pytest.mark.parametrize("length", ["max_epochs", "max_steps"])
 def test_lambda_rises_over_the_batches_of_the_run(
-    length: dict[str, int], accumulate: int, make_trainer: Callable[..., Trainer]
+    length: str, accumulate: int, steps: int, make_trainer: Callable[..., Trainer]
 ) -> None:
-    strengths, steps = (
-        Strengths(),
-        {name: n // (accumulate if name == "max_steps" else 1) for name, n in length.items()},
-    )
-    trainer = make_trainer(callbacks=[strengths], accumulate_grad_batches=accumulate, limit_val_batches=0, **steps)
+    strengths, end = Strengths(), {"max_epochs": 4, "max_steps": steps}[length]
+    settings: dict[str, Any] = {"accumulate_grad_batches": accumulate, "limit_val_batches": 0, length: end}
+    trainer = make_trainer(callbacks=[strengths], **settings)
     trainer.fit(DANN((2,), 2, weight=3.0, ramp=5.0), moons(batch_size=75))  # 4 batches an epoch
     expected = [3 * (2 / (1 + math.exp(-5 * n / 16)) - 1) for n in range(16)]
     assert strengths.seen == pytest.approx(expected, rel=1e-5)
