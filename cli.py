@@ -131,7 +131,7 @@ class EspalierCLI(LightningCLI):
         config, parser = self.config[self.subcommand], self._parser(self.subcommand)
         problems = callbacks.hardware_problems(config.trainer)
         problems = problems or callbacks.problems_in(super().instantiate_classes, self.plain_config)
-        if problems and (missing := callbacks.missing_links(config, LINKED)):
+        if missing := callbacks.missing_links(config, LINKED):
             raise SettingsError(missing)
         if problems:  # in one part, perhaps not the only one
             problems += callbacks.problems_in(lambda: parser.instantiate(_modules(config)), self.plain_config)

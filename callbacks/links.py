@@ -1,4 +1,4 @@
-"""What a model takes over from its data, and what to say where the data have no such thing."""
+"""What a model takes over from its data, and what to say where the two do not belong together."""
 
 import inspect
 from collections.abc import Mapping
@@ -9,13 +9,15 @@ from jsonargparse import Namespace
 
 
 def missing_links(config: Namespace, linked: Mapping[str, str]) -> list[str]:
-    """List what a model cannot be built without and its data do not declare, one line each.
+    """List what a model needs of its data and they do not have, one line each: sizes, or a number of domains.
 
     Args:
         config: the settings of a command, with the classes of `model` and `data`.
         linked: dotted keys of model arguments to those of the data that they follow.
     """
     model, data = (_class_of(config[part].class_path) for part in ("model", "data"))
+    if hasattr(model, "domains") != hasattr(data, "domains"):
+        return [_other_domains(model, data)]
     arguments = inspect.signature(model.__init__).parameters
     problems = []
     for target, source in linked.items():
@@ -27,6 +29,15 @@ def missing_links(config: Namespace, linked: Mapping[str, str]) -> list[str]:
                 "choose other --data, such as Digits, or another --model"
             )
     return problems
+
+
+def _other_domains(model: type, data: type) -> str:
+    if hasattr(data, "domains"):
+        return (
+            f"data: {data.__name__} has two domains, and {model.__name__} learns from one: choose other --data, such "
+            "as Digits, or a --model that adapts, such as DANN"
+        )
+    return f"data: {data.__name__} is one domain, and {model.__name__} adapts to a second: choose --data DomainPair"
 
 
 def _class_of(path: str) -> Any:

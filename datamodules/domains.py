@@ -78,9 +78,14 @@ class DomainPair(ResumableDataModule[PairedExamples]):
         balanced: Draw the classes of the source equally often, however many examples they have.
         **kwargs: See `ResumableDataModule`; `batch_size` is that of each domain. They are set here, not in the domains.
 
+    Attributes:
+        domains: What the two are called, in the order of the loaders.
+
     Raises:
         ValueError: If the domains do not fit each other, or a setting of theirs would be ignored.
     """
+
+    domains = ("source", "target")
 
     def __init__(
         self,

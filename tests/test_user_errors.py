@@ -261,3 +261,22 @@ def test_what_another_class_does_not_know_is_said(tmp_path: Path, caplog: pytest
         cli.main(["fit", *VAE, "--model=Autoencoder", "--print_config"])
     warned = [message.split()[1] for message in caplog.messages if message.startswith("warning: ")]
     assert warned == ["model.init_args.likelihood", "model.init_args.nll_samples"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--model=VAE", "--data=DomainPair", "--data.source=Digits", "--data.target=BlendedDigits"],
+            "has two domains",
+        ),
+        (["--model=DANN", "--data=Digits"], "is one domain"),
+    ],
+)
+@pytest.mark.parametrize("command", ["fit", "check"])
+def test_model_and_data_have_as_many_domains(
+    command: str, words: list[str], message: str, errors_of: Callable[[list[str]], list[str]], tmp_path: Path
+) -> None:
+    (line,) = errors_of([command, *words, f"--run.dir={tmp_path}"])
+    assert message in line
+    assert list(tmp_path.iterdir()) == []
