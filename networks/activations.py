@@ -29,14 +29,15 @@ def activation_class(name: Activation) -> type[nn.Module]:
     return _CLASSES[name]
 
 
-def initialise(linear: nn.Linear, activation: Activation) -> None:
+def initialise(layer: nn.Linear | nn.Conv2d, activation: Activation) -> None:
     """Keep the variance of signals from layer to layer.
 
     Sources: where the activation saturates, Glorot and Bengio, "Understanding the difficulty of training deep
     feedforward neural networks" (2010); else He et al., "Delving Deep into Rectifiers" (2015).
     """
     if activation in SATURATING:
-        nn.init.xavier_uniform_(linear.weight)
+        nn.init.xavier_uniform_(layer.weight)
     else:
-        nn.init.kaiming_uniform_(linear.weight, nonlinearity="relu")
-    nn.init.zeros_(linear.bias)
+        nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

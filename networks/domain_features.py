@@ -7,7 +7,7 @@ from math import prod
 import torch
 from torch import nn
 
-from networks.activations import Activation
+from networks.activations import Activation, initialise
 from networks.mlp import checked_widths, hidden_layers
 
 
@@ -22,7 +22,7 @@ class ConvFeatures(nn.Sequential):
         channels: output channels of each stage, from the image inwards.
         kernel: height and width of the convolutions.
         padding: zeros around each image and feature map before it is convolved.
-        batch_norm: normalise before each ReLU.
+        batch_norm: normalise before each ReLU. Without it the weights begin as in He et al. (2015).
         hidden: widths of the fully connected layers, from the image inwards.
 
     Attributes:
@@ -66,6 +66,10 @@ class ConvFeatures(nn.Sequential):
                 )
         widths = [channels[-1] * prod(size), *checked_widths(hidden)]
         super().__init__(*layers, nn.Flatten(), *hidden_layers(widths, "relu", batch_norm))
+        if not batch_norm:  # with PyTorch's own initial weights the signal fades, and plain SGD takes long to find it
+            for layer in self.modules():
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    initialise(layer, "relu")
         self.out_features = widths[-1]
 
 

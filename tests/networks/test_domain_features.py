@@ -26,6 +26,15 @@ def test_the_default_is_the_network_for_mnist_of_the_dann_paper() -> None:
     assert sum(parameter.numel() for parameter in head.parameters()) == 769 * 100 + 101 * 100 + 101 * 10
 
 
+def test_without_normalisation_signals_are_as_large_at_the_end_as_at_the_start() -> None:
+    image = torch.randn(64, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    network = ConvFeatures((3, 28, 28), hidden=(400, 400, 400))
+    sizes = [size.square().mean().sqrt() for layer in network if (size := (image := layer(image))).ndim == 2]
+    assert sizes[0] > 1  # with PyTorch's own weights 0.4, and 0.03 at the end
+    assert sizes[-1] > 0.5 * sizes[0]
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.integers(1, 3),
