@@ -1,30 +1,15 @@
 """The comparison of techniques of domain adaptation: what it runs, what it skips, and what it prints."""
 
-import json
 from pathlib import Path
 
 import pytest
 import yaml
+from recorder import Recorder
 
 from benchmarks import adaptation, commands
 from benchmarks.adaptation import PAIRS, TECHNIQUES, Row, changes, gap_closed, parse, table
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-class Recorder:
-    """Stands in for runs: notes their words, and writes what their test would."""
-
-    def __init__(self) -> None:
-        self.words: list[tuple[str, ...]] = []
-
-    def __call__(self, *words: str) -> None:
-        self.words.append(words)
-        given = dict(word.split("=", 1) for word in words if "=" in word)
-        folder = Path(given["--run.dir"], given["--run.experiment"], given["--run.id"])
-        folder.mkdir(parents=True, exist_ok=True)
-        if words[0] == "test":
-            (folder / "test.json").write_text(json.dumps(result(0.5)))
 
 
 def result(accuracy: float) -> dict[str, float]:
@@ -34,7 +19,7 @@ def result(accuracy: float) -> dict[str, float]:
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    recorder = Recorder()
+    recorder = Recorder(result(0.5))
     monkeypatch.setattr(commands, "run_here", recorder)
     monkeypatch.setattr(adaptation, "run_here", recorder)
     return recorder

@@ -1,10 +1,12 @@
 """The benchmarks of the GAN, on a handful of images: what they run, what they skip, and what they print."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import yaml
+from recorder import Recorder
 
 import cli
 from benchmarks import commands, gan_augmentation, gan_hand_loop, gan_losses, throughput
@@ -13,31 +15,18 @@ from benchmarks.gan_losses import METRICS
 LOSS_RESULTS = {f"test/{name}": 0.5 for name in METRICS} | {"test/n_real": 1000.0, "test/n_generated": 1000.0}
 
 
-class Recorder:
-    """Stands in for processes: notes their words, and writes what their training or test would."""
+class SamplingRecorder(Recorder):
+    """Writes what a run would sample, too."""
 
-    def __init__(self, tested: dict[str, float]) -> None:
-        self.tested = tested
-        self.words: list[tuple[str, ...]] = []
-
-    def __call__(self, *words: str) -> None:
-        self.words.append(words)
-        given = dict(word.split("=", 1) for word in words if "=" in word)
-        folder = Path(given["--run.dir"], given["--run.experiment"], given["--run.id"])
-        folder.mkdir(parents=True, exist_ok=True)
-        if words[0] == "test":
-            (folder / "test.json").write_text(json.dumps(self.tested))
-        if words[0] == "sample":
+    def write(self, stage: str, given: Mapping[str, str], folder: Path) -> None:
+        super().write(stage, given, folder)
+        if stage == "sample":
             Path(given["--out"]).mkdir()
             Path(given["--out"], "samples.npz").touch()
 
-    @property
-    def stages(self) -> list[str]:
-        return [words[0] for words in self.words]
-
 
 def recorder(monkeypatch: pytest.MonkeyPatch, tested: dict[str, float]) -> Recorder:
-    one = Recorder(tested)
+    one = SamplingRecorder(tested)
     monkeypatch.setattr(commands, "run", one)
     return one
 

@@ -2,11 +2,13 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from matplotlib.image import imread
+from recorder import Recorder
 
 from benchmarks import commands, pretraining, pretraining_plan
 from benchmarks.pretraining_plan import Cell, Stack
@@ -16,23 +18,16 @@ LAYERS = ("layer1", "layer2", "layer3", "layer4", "layer5", "head")
 SMALL = ["--kinds", "none", "rbm", "--activations", "sigmoid", "--depths", "1", "3", "--budgets", "100", "all"]
 
 
-class Recorder:
-    """Stands in for the command line: notes its words, and writes what it would write."""
+class FittingRecorder(Recorder):
+    """Writes what a training would log and a validation would find, too."""
 
-    def __init__(self) -> None:
-        self.words: list[tuple[str, ...]] = []
-
-    def __call__(self, *words: str) -> None:
-        self.words.append(words)
-        given = dict(word.split("=", 1) for word in words if "=" in word)
-        folder = Path(given["--run.dir"], given["--run.experiment"], given["--run.id"])
-        folder.mkdir(parents=True, exist_ok=True)
-        depth = len(json.loads(given.get("--model.init_args.layers", "[]")))
-        if words[0] == "fit" and "--pretraining.epochs" not in given:
+    def write(self, stage: str, given: Mapping[str, str], folder: Path) -> None:
+        super().write(stage, given, folder)
+        if stage == "fit" and "--pretraining.epochs" not in given:
+            depth = len(json.loads(given.get("--model.init_args.layers", "[]")))
             fake_metrics(folder, depth, int(given["--trainer.max_steps"]))
-        if words[0] != "fit":
-            part, file = ("test", "test.json") if words[0] == "test" else ("val", "validate.json")
-            (folder / file).write_text(json.dumps({f"{part}/accuracy": 0.875}))
+        if stage == "validate":
+            (folder / "validate.json").write_text(json.dumps({"val/accuracy": 0.875}))
 
     def fits(self, kind: str) -> list[dict[str, str]]:
         """Words of the trainings whose folder begins so."""
@@ -51,14 +46,14 @@ def fake_metrics(folder: Path, depth: int, steps: int) -> None:
 
 
 @pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    one = Recorder()
+def ran(monkeypatch: pytest.MonkeyPatch) -> FittingRecorder:
+    one = FittingRecorder({"test/accuracy": 0.875})
     monkeypatch.setattr(commands, "run_here", one)
     monkeypatch.setattr(pretraining, "run_here", one)
     return one
 
 
-def test_one_pretraining_serves_all_depths_and_budgets(ran: Recorder, tmp_path: Path) -> None:
+def test_one_pretraining_serves_all_depths_and_budgets(ran: FittingRecorder, tmp_path: Path) -> None:
     pretraining.main([f"--dir={tmp_path}", "--seeds", "0", "1"])
     stacks = ran.fits("stack-")
     of_one_seed = [f"stack-{kind}-sigmoid-5x5-0" for kind in ("autoencoder", "denoising", "sparse", "rbm")]
@@ -79,7 +74,7 @@ def test_one_pretraining_serves_all_depths_and_budgets(ran: Recorder, tmp_path: 
             assert "--pretraining.epochs" not in words
 
 
-def test_kinds_differ_in_nothing_but_the_layers_and_their_beginning(ran: Recorder, tmp_path: Path) -> None:
+def test_kinds_differ_in_nothing_but_the_layers_and_their_beginning(ran: FittingRecorder, tmp_path: Path) -> None:
     pretraining.main([f"--dir={tmp_path}", "--seeds=0", "--depths=3", "--budgets=100", "--activations=sigmoid"])
     none, *others = (ran.fits(kind)[0] for kind in ("none", "autoencoder", "denoising", "sparse", "rbm"))
     may_differ = {"--run.id", "--model.init_args.layers", "--model.init_args.pretrained"}
@@ -102,7 +97,9 @@ def test_layers_reconstruct_what_lies_in_no_interval_by_squared_error() -> None:
     ("budget", "per_class", "batch_size", "steps"),
     [("100", "10", "10", "500"), ("1000", "100", "100", "1000"), ("10000", "1000", "100", "2000")],
 )
-def test_few_labels(budget: str, per_class: str, batch_size: str, steps: str, ran: Recorder, tmp_path: Path) -> None:
+def test_few_labels(
+    budget: str, per_class: str, batch_size: str, steps: str, ran: FittingRecorder, tmp_path: Path
+) -> None:
     pretraining.main([f"--dir={tmp_path}", "--kinds=none", "--seeds=3", "--depths=1", f"--budgets={budget}"])
     words = ran.fits("none")[0]
     assert words["--data.init_args.train_per_class"] == per_class
@@ -113,7 +110,7 @@ def test_few_labels(budget: str, per_class: str, batch_size: str, steps: str, ra
 
 
 def test_what_was_tested_is_not_trained_again(
-    ran: Recorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ran: FittingRecorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [f"--dir={tmp_path}", *SMALL, "--seeds=0"]
     pretraining.main(words)
@@ -131,7 +128,9 @@ def test_what_was_tested_is_not_trained_again(
         assert [words[0] for words in ran.words[before:]] == 8 * ["fit", "test"]
 
 
-def test_rates_are_chosen_on_validation(ran: Recorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rates_are_chosen_on_validation(
+    ran: FittingRecorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pretraining.main([f"--dir={tmp_path}", *SMALL, "--seeds=0", "--part=val", "--rate=0.5"])
     asked = [words for words in ran.words if words[0] != "fit"]
     assert {words[0] for words in asked} == {"validate"}
@@ -139,7 +138,7 @@ def test_rates_are_chosen_on_validation(ran: Recorder, tmp_path: Path, capsys: p
     assert "Error of validation in %" in capsys.readouterr().out
 
 
-def test_the_tables_and_pictures(ran: Recorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tables_and_pictures(ran: FittingRecorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [f"--dir={tmp_path}", *SMALL, "--seeds", "0", "1"]
     pretraining.main(words)
     folder = tmp_path / "benchmark-pretraining"
@@ -214,7 +213,7 @@ def test_a_file_without_some_values(tmp_path: Path) -> None:
     assert read_metrics(tmp_path / "none.csv") == {}
 
 
-def test_quick_is_a_part_of_all(ran: Recorder, tmp_path: Path) -> None:
+def test_quick_is_a_part_of_all(ran: FittingRecorder, tmp_path: Path) -> None:
     pretraining.main([f"--dir={tmp_path}", "--quick"])
     assert len(ran.fits("stack-")) == 6
     assert len(ran.words) == 6 + 2 * 8 * 4

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from seen_batches import Recorder, SaveMidway
 from torch import Tensor
 from torchvision.transforms.v2 import RandomCrop
 
@@ -20,16 +21,14 @@ class KilledError(Exception):
     pass
 
 
-class Recorder(LightningModule):
-    """Notes what it sees. Has a buffer, as models do, which processes synchronise."""
+class PlaceRecorder(Recorder):
+    """Notes which examples come where. Has a buffer, as models do, which processes synchronise."""
 
     step: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
         self.register_buffer("step", torch.zeros(()))
-        self.seen: list[tuple[int, int, list[int], float]] = []
         self.validated: list[int] = []
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor:
@@ -39,11 +38,8 @@ class Recorder(LightningModule):
     def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
         self.validated += batch.index.tolist()
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
 
-
-class ImpatientRecorder(Recorder):
+class ImpatientRecorder(PlaceRecorder):
     """Leaves epoch 1 after three batches."""
 
     def on_train_batch_start(self, batch: ImageBatch, batch_idx: int) -> int | None:
@@ -64,19 +60,12 @@ class SaveAndDie(Callback):
             raise KilledError
 
 
-class SaveMidway(Callback):
-    """Saves after a batch, and at the end what each process has seen."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *details: Any) -> None:
-        if (trainer.current_epoch, details[-1]) == (1, 2):
-            trainer.save_checkpoint(self.folder / "midway.ckpt")
+class SaveMidwayAndKeep(SaveMidway):
+    """Keeps at the end what each process has seen, too."""
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        assert isinstance(module, Recorder)
-        torch.save((module.seen, module.validated), self.folder / f"{trainer.global_rank}.pt")
+        assert isinstance(module, PlaceRecorder)
+        torch.save((module.seen, module.validated), self.path.parent / f"{trainer.global_rank}.pt")
 
 
 def digits(num_workers: int = 0) -> Digits:
@@ -87,10 +76,10 @@ def run(
     tmp_path: Path,
     *callbacks: Callback,
     data: Digits | None = None,
-    model: Recorder | None = None,
+    model: PlaceRecorder | None = None,
     checkpoint: Path | None = None,
     **arguments: Any,
-) -> Recorder:
+) -> PlaceRecorder:
     trainer = Trainer(
         default_root_dir=tmp_path,
         **{"accelerator": "cpu", "max_epochs": 4, "num_sanity_val_steps": 0} | arguments,
@@ -100,18 +89,18 @@ def run(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    model = model or Recorder()
+    model = model or PlaceRecorder()
     with suppress(KilledError):
         trainer.fit(model, data or digits(), ckpt_path=checkpoint)
     return model
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> PlaceRecorder:
     return run(tmp_path_factory.mktemp("whole"))
 
 
-def test_uninterrupted_run_sees_whole_epochs_in_different_orders(whole: Recorder) -> None:
+def test_uninterrupted_run_sees_whole_epochs_in_different_orders(whole: PlaceRecorder) -> None:
     assert [seen[:2] for seen in whole.seen] == [(epoch, batch) for epoch in range(4) for batch in range(BATCHES)]
     epochs = [[index for seen in whole.seen if seen[0] == epoch for index in seen[2]] for epoch in range(4)]
     assert all(sorted(epoch) == list(range(1294)) for epoch in epochs)
@@ -119,7 +108,7 @@ def test_uninterrupted_run_sees_whole_epochs_in_different_orders(whole: Recorder
     assert whole.validated == 4 * list(range(144))
 
 
-def test_workers_change_nothing(whole: Recorder, tmp_path: Path) -> None:
+def test_workers_change_nothing(whole: PlaceRecorder, tmp_path: Path) -> None:
     assert run(tmp_path, data=digits(2)).seen == whole.seen
 
 
@@ -136,7 +125,7 @@ def test_workers_change_nothing(whole: Recorder, tmp_path: Path) -> None:
     ],
 )
 def test_resumed_run_continues_the_sequence(
-    whole: Recorder, tmp_path: Path, hook: str, epoch: int, batch: int | None, num_workers: int
+    whole: PlaceRecorder, tmp_path: Path, hook: str, epoch: int, batch: int | None, num_workers: int
 ) -> None:
     checkpoint = tmp_path / "last.ckpt"
     before = run(tmp_path, SaveAndDie(checkpoint, hook, epoch, batch), data=digits(num_workers))
@@ -146,7 +135,7 @@ def test_resumed_run_continues_the_sequence(
 
 
 @pytest.mark.parametrize(("hook", "batch"), [("on_train_batch_end", 2), ("on_validation_end", None)])
-def test_resumed_run_with_max_steps(whole: Recorder, tmp_path: Path, hook: str, batch: int | None) -> None:
+def test_resumed_run_with_max_steps(whole: PlaceRecorder, tmp_path: Path, hook: str, batch: int | None) -> None:
     limit = {"max_steps": 4 * BATCHES, "max_epochs": -1}
     checkpoint = tmp_path / "last.ckpt"
     before = run(tmp_path, SaveAndDie(checkpoint, hook, 1, batch), **limit)
@@ -176,7 +165,7 @@ def test_resumed_after_an_epoch_that_was_left_early(tmp_path: Path, num_workers:
     assert before.seen + after.seen == expected
 
 
-def test_twice_interrupted_in_one_epoch(whole: Recorder, tmp_path: Path) -> None:
+def test_twice_interrupted_in_one_epoch(whole: PlaceRecorder, tmp_path: Path) -> None:
     first, second = tmp_path / "1.ckpt", tmp_path / "2.ckpt"
     seen = run(tmp_path, SaveAndDie(first, "on_train_batch_end", 1, 1)).seen
     seen += run(tmp_path, SaveAndDie(second, "on_train_batch_end", 1, 4), checkpoint=first).seen
@@ -216,7 +205,8 @@ def run_in_two_processes(folder: Path) -> None:
     for name in ("whole", "resumed"):
         (folder / name).mkdir()
         two = {"strategy": "ddp_fork", "devices": 2, "max_epochs": 3}
-        run(folder, SaveMidway(folder / name), data=uneven_digits(100, num_workers=1), checkpoint=checkpoint, **two)
+        save = SaveMidwayAndKeep(folder / name, after=BATCHES + 3)
+        run(folder, save, data=uneven_digits(100, num_workers=1), checkpoint=checkpoint, **two)
         checkpoint = folder / "whole" / "midway.ckpt"
 
 

@@ -11,8 +11,9 @@ import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from PIL import Image
+from seen_batches import Recorder, SaveMidway
 from torch import Tensor
 from torchvision.transforms.v2 import RandomCrop
 
@@ -44,42 +45,6 @@ SEEDS = st.integers(0, 2**31)
 QUIET: Any = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
 
 
-class Recorder(LightningModule):
-    """Keeps every batch as the model gets it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen: list[Any] = []
-        self.evaluated: list[tuple[int, Any]] = []
-
-    def training_step(self, batch: Any) -> Tensor:
-        self.seen.append(batch)
-        return self.weight
-
-    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self.evaluated.append((dataloader_idx, batch))
-
-    test_step = validation_step
-
-    def predict_step(self, batch: Any, batch_idx: int) -> Any:
-        return batch
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-class SaveMidway(Callback):
-    """Saves after the eighth batch, the second of epoch 1."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "midway.ckpt"
-
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *details: Any) -> None:
-        if trainer.global_step == 8 and not self.path.exists():
-            trainer.save_checkpoint(self.path)
-
-
 class Mislabelled(BlendedDigits):
     """Every label is -7, which no class has."""
 
@@ -100,7 +65,7 @@ def moons(source: int = 100, target: int = 230, **arguments: Any) -> DomainPair:
 
 def run(pair: DomainPair, folder: Path, checkpoint: Path | None = None) -> list[Any]:
     model = Recorder()
-    trainer(SaveMidway(folder), max_epochs=3).fit(model, pair, ckpt_path=checkpoint)
+    trainer(SaveMidway(folder, after=8), max_epochs=3).fit(model, pair, ckpt_path=checkpoint)
     return model.seen
 
 

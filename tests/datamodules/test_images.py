@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonargparse import ArgumentParser
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
+from seen_batches import Recorder
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import RandomHorizontalFlip, Resize
@@ -35,29 +36,6 @@ class Toy(InMemoryImages):
         image = number.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 4, 4).clone()
         image[..., 0] = 255 - image[..., 0]  # the left column differs, so that a flip shows
         return image, number % 2
-
-
-class Recorder(LightningModule):
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.batches: dict[str, list[ImageBatch]] = {"train": [], "val": [], "test": []}
-
-    def training_step(self, batch: ImageBatch) -> Tensor:
-        self.batches["train"].append(batch)
-        return self.weight
-
-    def validation_step(self, batch: ImageBatch) -> None:
-        self.batches["val"].append(batch)
-
-    def test_step(self, batch: ImageBatch) -> None:
-        self.batches["test"].append(batch)
-
-    def predict_step(self, batch: ImageBatch) -> ImageBatch:
-        return batch
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
 def make_trainer(tmp_path: Path) -> Trainer:
@@ -140,10 +118,11 @@ def test_fit_validate_and_predict_never_read_the_test_part(tmp_path: Path) -> No
     trainer.validate(model, data, verbose=False)
     trainer.predict(model, data)
     assert data.reads == [True]
-    assert model.batches["val"]
+    assert model.evaluated
+    model.evaluated.clear()
     trainer.test(model, data, verbose=False)
     assert data.reads == [True, False]
-    assert torch.cat([batch.image for batch in model.batches["test"]]).amax() > 125 / 255
+    assert torch.cat([batch.image for _, batch in model.evaluated]).amax() > 125 / 255
 
 
 def test_testing_does_not_read_the_training_part(tmp_path: Path) -> None:
@@ -166,8 +145,8 @@ def test_predict_goes_through_its_part_in_order(tmp_path: Path, part: Any, size:
 def test_only_training_batches_are_augmented(tmp_path: Path) -> None:
     data, model = Toy(augmentation=[RandomHorizontalFlip(1.0)]), Recorder()
     make_trainer(tmp_path).fit(model, data)
-    for part, flipped in (("train", True), ("val", False)):
-        (batch,) = model.batches[part]
+    validated = [batch for _, batch in model.evaluated]
+    for part, (batch,), flipped in (("train", model.seen, True), ("val", validated, False)):
         plain = data.dataset(part).__getitems__(batch.index.tolist()).image / 255  # type: ignore[arg-type]
         assert batch.image.equal(plain.flip(-1) if flipped else plain)
 
@@ -198,8 +177,8 @@ def test_fingerprint_follows_the_training_part() -> None:
 def test_no_validation_part(tmp_path: Path) -> None:
     data, model = Toy(val_size=0.0), Recorder()
     make_trainer(tmp_path).fit(model, data)
-    assert sum(len(batch.index) for batch in model.batches["train"]) == 100
-    assert model.batches["val"] == []
+    assert sum(len(batch.index) for batch in model.seen) == 100
+    assert model.evaluated == []
     with pytest.raises(ValueError, match=r"val_size=0.0 leaves no validation part"):
         data.predict_dataloader()
 

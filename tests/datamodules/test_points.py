@@ -6,38 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
+from lightning.pytorch import Trainer
+from seen_batches import Recorder, SaveMidway
 
 import cli
-from datamodules import Digits, GaussianGrid, GaussianMixture, GaussianRing, ImageBatch, PointBatch
+from datamodules import Digits, GaussianGrid, GaussianMixture, GaussianRing, ImageBatch
 
 KINDS = [GaussianRing, GaussianGrid]
-
-
-class Recorder(LightningModule):
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen: list[PointBatch] = []
-
-    def training_step(self, batch: PointBatch) -> Tensor:
-        self.seen.append(batch)
-        return self.weight
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-class SaveMidway(Callback):
-    """Saves after the fourth batch."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "midway.ckpt"
-
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *details: Any) -> None:
-        if trainer.global_step == 4 and not self.path.exists():
-            trainer.save_checkpoint(self.path)
 
 
 def test_modes_stand_where_the_papers_put_them() -> None:
@@ -87,7 +62,7 @@ def test_no_validation_part() -> None:
 def run(folder: Path, checkpoint: Path | None = None) -> list[list[int]]:
     quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     model, data = Recorder(), GaussianRing(train_size=100, val_size=0, batch_size=40, seed=3)
-    trainer = Trainer(accelerator="cpu", max_epochs=3, callbacks=SaveMidway(folder), **quiet)  # type: ignore[arg-type]
+    trainer = Trainer(accelerator="cpu", max_epochs=3, callbacks=SaveMidway(folder, after=4), **quiet)  # type: ignore[arg-type]
     trainer.fit(model, data, ckpt_path=checkpoint)
     return [batch.index.tolist() for batch in model.seen]
 
