@@ -1,4 +1,5 @@
-import gc
+"""Two domains as one set of data: their batches, their order over a run, and what does not fit together."""
+
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -9,12 +10,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
-from lightning.pytorch import Callback, Trainer
 from PIL import Image
 from seen_batches import Recorder, SaveMidway
-from torch import Tensor
+from small_pair import moons, trainer
 from torchvision.transforms.v2 import RandomCrop
 
 import cli
@@ -24,43 +22,15 @@ from datamodules import (
     USPS,
     BlendedDigits,
     Digits,
-    DomainBatch,
     DomainPair,
     FashionMNIST,
     GaussianRing,
     ImageBatch,
     ImageFolder,
-    OracleBatch,
     OracleDomainPair,
-    PairSampler,
-    PointBatch,
     TwoMoons,
     UnlabelledImageBatch,
-    UnlabelledPointBatch,
 )
-from datamodules.datasets import LabelledImages
-
-SIZES = st.integers(1, 60)
-SEEDS = st.integers(0, 2**31)
-QUIET: Any = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
-
-
-class Mislabelled(BlendedDigits):
-    """Every label is -7, which no class has."""
-
-    def read(self, train: bool) -> tuple[Tensor, Tensor]:
-        image, label = super().read(train)
-        return image, torch.full_like(label, -7)
-
-
-def trainer(*callbacks: Callback, max_epochs: int = 1) -> Trainer:
-    return Trainer(accelerator="cpu", max_epochs=max_epochs, num_sanity_val_steps=0, callbacks=list(callbacks), **QUIET)
-
-
-def moons(source: int = 100, target: int = 230, **arguments: Any) -> DomainPair:
-    one = TwoMoons(train_size=source, val_size=30, test_size=20)
-    other = TwoMoons(rotation=35, train_size=target, val_size=50, test_size=40)
-    return DomainPair(source=one, target=other, **{"batch_size": 40, "seed": 3} | arguments)
 
 
 def run(pair: DomainPair, folder: Path, checkpoint: Path | None = None) -> list[Any]:
@@ -101,22 +71,6 @@ def test_drop_last_leaves_whole_batches() -> None:
         moons(drop_last=True, batch_size=231).train_dataloader()
 
 
-def pairs(source: int, target: int, world: int, **arguments: Any) -> list[list[int]]:
-    return [list(PairSampler(source, target, num_replicas=world, rank=rank, **arguments)) for rank in range(world)]
-
-
-@given(SIZES, SIZES, SEEDS, st.booleans())
-def test_processes_share_the_pairs_of_one(source: int, target: int, seed: int, balanced: bool) -> None:
-    source *= 2
-    target *= 2  # no padding
-    label = torch.arange(source) % 3 if balanced else None
-    (alone,) = pairs(source, target, 1, seed=seed, epoch=4, label=label)
-    parts = pairs(source, target, 2, seed=seed, epoch=4, label=label)
-    assert [code for step in zip(*parts, strict=True) for code in step] == alone
-    rest = pairs(source, target, 2, seed=seed, epoch=4, label=label, start=1)
-    assert rest == [part[1:] for part in parts]
-
-
 def test_loaders_of_two_processes_share_the_batches_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def batches(rank: int, world: int) -> list[Any]:
         pair = moons(batch_size=40 // world)
@@ -128,133 +82,6 @@ def test_loaders_of_two_processes_share_the_batches_of_one(monkeypatch: pytest.M
             for value, even, odd in zip(whole, left, right, strict=True):
                 assert value[::2].equal(even)
                 assert value[1::2].equal(odd)
-
-
-def test_balanced_source_has_every_class_equally_often() -> None:
-    label = torch.tensor(50 * [0] + 5 * [1] + 3 * [2])
-    order = torch.tensor(list(PairSampler(58, 100, label=label)))
-    source, target = order // 100, order % 100
-    assert sorted(label[source].bincount().tolist()) == [33, 33, 34]
-    assert sorted(target.tolist()) == list(range(100))
-    # the rare repeat evenly, and no example comes again before the others of its class
-    assert set(Counter(source[label[source] == 1].tolist()).values()) <= {6, 7}
-    assert set(Counter(source[label[source] == 0].tolist()).values()) == {1}
-    pair = DomainPair(source=Digits(), target=BlendedDigits(), balanced=True, batch_size=100)
-    batch = next(iter(pair.train_dataloader()))
-    assert batch.source.label.bincount().tolist() == 10 * [10]
-    assert batch.source.label.tolist() != sorted(batch.source.label.tolist())
-
-
-def test_the_orders_of_the_domains_are_unrelated() -> None:
-    order = torch.tensor(list(PairSampler(50, 50)))
-    assert (order // 50 == order % 50).sum() < 10
-
-
-def test_labels_of_the_target_change_nothing_before_test() -> None:
-    def everything(target: BlendedDigits, kind: type[DomainPair] = DomainPair) -> tuple[Any, ...]:
-        pair, model = kind(source=Digits(), target=target, batch_size=300), Recorder()
-        trainer().fit(model, pair)
-        trainer().validate(model, pair, verbose=False)
-        predicted = trainer().predict(model, pair)
-        evaluated = [batch for _, batch in model.evaluated]
-        halves = [half for batch in model.seen for half in batch]
-        assert predicted
-        return pair.fingerprint(), [
-            (type(batch), [value.tolist() for value in batch]) for batch in [*halves, *evaluated, *predicted]
-        ]
-
-    assert everything(BlendedDigits()) == everything(Mislabelled())
-    assert everything(BlendedDigits())[0] != everything(BlendedDigits(blend_seed=1))[0]
-
-
-def test_labels_of_the_target_are_nowhere_before_test() -> None:
-    pair = DomainPair(source=Digits(), target=Mislabelled())
-    for stage in ("fit", "validate", "predict"):
-        pair.setup(stage)
-        gc.collect()
-        labelled = [thing for thing in gc.get_objects() if type(thing) is LabelledImages]
-        assert labelled
-        assert not any((dataset.label == -7).any() for dataset in labelled)
-
-
-def test_batches_of_the_target_have_no_label_field() -> None:
-    model, pair = Recorder(), moons()
-    trainer().fit(model, pair)
-    assert {tuple(map(type, batch)) for batch in model.seen} == {(PointBatch, UnlabelledPointBatch)}
-    assert [(place, type(batch)) for place, batch in model.evaluated] == [(0, PointBatch), (1, UnlabelledPointBatch)]
-    assert "label" not in UnlabelledPointBatch._fields + UnlabelledImageBatch._fields
-    predicted: Any = trainer().predict(model, pair)
-    assert [type(batch) for batch in predicted] == [UnlabelledPointBatch]
-    assert predicted[0].index.tolist() == list(range(50))
-
-
-class AskForLabels(Callback):
-    def __init__(self, pair: DomainPair) -> None:
-        self.pair = pair
-        self.label: Tensor | None = None
-
-    def on_validation_end(self, *details: Any) -> None:
-        with pytest.raises(ValueError, match=r"^the target's labels would show .*only test reads"):
-            self.pair.oracle_labels()
-        with pytest.raises(ValueError, match=r"^the target's test part would show .*only test reads"):
-            self.pair.test_dataloader()
-
-    def on_test_end(self, *details: Any) -> None:
-        self.label = self.pair.oracle_labels()
-
-
-def test_labels_of_the_target_are_read_in_test_only() -> None:
-    model, pair = Recorder(), DomainPair(source=Digits(), target=BlendedDigits(), batch_size=500)
-    ask = AskForLabels(pair)
-    with pytest.raises(ValueError, match="only test reads"):
-        pair.oracle_labels()
-    trainer(ask).fit(model, pair)
-    model.evaluated.clear()
-    trainer(ask).test(model, pair, verbose=False)
-    assert [(place, type(batch)) for place, batch in model.evaluated] == [(0, ImageBatch), (1, ImageBatch)]
-    published = Digits().read(train=False)[1]
-    assert all(batch.label.equal(published) for _, batch in model.evaluated)
-
-    alone = BlendedDigits()
-    alone.stratified = False
-    validation = alone.dataset("val")
-    assert isinstance(validation, LabelledImages)
-    assert ask.label is not None
-    assert ask.label.dtype == torch.int64
-    assert ask.label.equal(validation.label)
-    shown = pair.dataset("val").target.__getitems__(range(len(validation))).image
-    assert shown.equal(validation.__getitems__(range(len(validation))).image)
-    model.evaluated.clear()
-    trainer(ask).validate(model, pair, verbose=False)  # after the test it is blind again
-    assert [type(batch) for _, batch in model.evaluated] == [ImageBatch, UnlabelledImageBatch]
-
-
-def test_preparation_leaves_no_labels(mnist_root: Path) -> None:
-    one, other = (MNIST(root=str(mnist_root), download=False) for _ in range(2))
-    pair = DomainPair(source=one, target=other)
-    pair.prepare_data()
-    assert other.take_parts() == {}
-    pair.setup("fit")
-    assert isinstance(next(iter(pair.train_dataloader())), DomainBatch)
-
-
-def test_the_oracle_sees_the_targets_of_the_pair_with_their_labels() -> None:
-    pairs = [kind(source=Digits(), target=BlendedDigits(), batch_size=200) for kind in (DomainPair, OracleDomainPair)]
-    for pair in pairs:
-        pair.setup("fit")
-    train = BlendedDigits()
-    train.stratified = False
-    dataset = train.dataset("train")
-    assert isinstance(dataset, LabelledImages)
-    for batch, oracle in zip(*(pair.train_dataloader() for pair in pairs), strict=True):
-        assert isinstance(oracle, OracleBatch)
-        assert isinstance(oracle.target, ImageBatch)
-        assert oracle.target.image.equal(batch.target.image)
-        assert oracle.target.label.equal(dataset.label[batch.target.index])
-    assert pairs[0].fingerprint() == pairs[1].fingerprint()
-    assert [type(next(iter(loader))) for loader in pairs[1].val_dataloader()] == [ImageBatch, UnlabelledImageBatch]
-    with pytest.raises(ValueError, match=r"^balanced=True is of no use"):
-        OracleDomainPair(source=Digits(), target=Digits(), balanced=True)
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -310,18 +137,6 @@ def test_a_target_without_labels_is_trained_on_but_not_tested(picture_root: Path
         OracleDomainPair(source=source, target=target)
     with pytest.raises(ValueError, match=r"^source=ImageFolder has no labels"):
         DomainPair(source=target, target=source)
-
-
-def test_a_folder_as_target_is_divided_blindly(picture_root: Path) -> None:
-    def classes_of_test(seed: int, stratified: bool) -> list[int]:
-        data = ImageFolder(root=str(picture_root), image_size=8, split_seed=seed)
-        data.stratified = stratified
-        dataset = data.dataset("test")
-        assert isinstance(dataset, LabelledImages)
-        return dataset.label.bincount(minlength=2).tolist()
-
-    assert all(classes_of_test(seed, True) == [4, 4] for seed in range(6))
-    assert any(classes_of_test(seed, False) != [4, 4] for seed in range(6))
 
 
 class Tilted(TwoMoons):
