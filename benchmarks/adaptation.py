@@ -12,11 +12,15 @@ means over the seeds. `selected`, `last` and `oracle` are accuracies on the targ
 epoch, of the last one, and of that which the target's labels would have chosen. A technique whose mean accuracy is
 below that of the source alone is named under the table: its adaptation did harm.
 
+With `--augment` the source's training images are turned, shifted, scaled and sheared, in every row alike. Those of the
+target stay as they are, and so does the row `target_only`, which does not look at the source.
+
 A run that has been tested is read, not trained again; one that was interrupted is continued. `--report` only reads. The
 table is also written beside the runs.
 """
 
 import argparse
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
@@ -28,6 +32,16 @@ SOURCE_ONLY, TARGET_ONLY = "source_only", "target_only"
 TECHNIQUES = (SOURCE_ONLY, "dann", "dan", "deep_coral", "cdan", "mcd", "drcn", "dsn", TARGET_ONLY)
 PAIRS = {"mnist-mnistm": ("MNIST", "MNISTM"), "mnist-usps": ("MNIST", "USPS"), "usps-mnist": ("USPS", "MNIST")}
 SELECTIONS = {"selected": "selected_accuracy", "last": "last_accuracy", "oracle": "best_accuracy"}
+AFFINE = {
+    "class_path": "torchvision.transforms.v2.RandomAffine",
+    "init_args": {
+        "degrees": [-15, 15],
+        "translate": [0.1, 0.1],
+        "scale": [0.7, 1.3],
+        "shear": [-10, 10],
+        "interpolation": "bilinear",
+    },
+}
 QUICK = {"seeds": [0], "steps": 100, "validations": 2}
 
 
@@ -76,6 +90,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=10_000, help="of training, for every technique")
     parser.add_argument("--validations", type=int, default=10, help="in each run, evenly spaced")
+    parser.add_argument("--augment", action="store_true", help="turn, shift, scale and shear the source's images")
     parser.add_argument("--report", action="store_true", help="run nothing, show what there is")
     parser.add_argument("--quick", action="store_true", help=f"one seed, {QUICK['steps']} steps")
     arguments = parser.parse_args(words)
@@ -91,7 +106,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 def experiment(arguments: argparse.Namespace) -> Path:
     """The folder of runs of one length."""
     dir: Path = arguments.dir
-    return dir / f"benchmark-adaptation-{arguments.steps}-{arguments.validations}"
+    name = f"benchmark-adaptation-{arguments.steps}-{arguments.validations}"
+    return dir / (f"{name}-augmented" if arguments.augment else name)
 
 
 def folder(row: Row, arguments: argparse.Namespace) -> Path:
@@ -107,6 +123,8 @@ def changes(row: Row, arguments: argparse.Namespace) -> list[str]:
         words += [f"{key}={name}", f"{key}.init_args.root={arguments.root}"]
         words += [f"{key}.init_args.photos={arguments.photos}"] if name == "MNISTM" else []
         words += [f"{key}.init_args.image_size=28"] if name == "USPS" else []
+    if arguments.augment:
+        words.append(f"--data.init_args.source.init_args.augmentation={json.dumps([AFFINE])}")
     # epochs of equal length, whatever the sizes of the domains, with a validation after each
     return [
         *words,
@@ -139,7 +157,9 @@ def table(found: Found, arguments: argparse.Namespace) -> str:
             for name, values in accuracies.items()
             if source and name != SOURCE_ONLY and mean(values) < mean(source)
         ]
-    texts.append(f"{arguments.steps:,} steps, {arguments.validations} validations in each run.")
+    images = "augmented" if arguments.augment else "as they are"
+    lengths = f"{arguments.steps:,} steps, {arguments.validations} validations in each run"
+    texts.append(f"{lengths}; the source's images {images}.")
     return "\n\n".join(texts)
 
 

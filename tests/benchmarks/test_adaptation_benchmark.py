@@ -6,6 +6,7 @@ import pytest
 import yaml
 from recorder import Recorder
 
+import cli
 from benchmarks import adaptation, commands
 from benchmarks.adaptation import PAIRS, TECHNIQUES, Row, changes, gap_closed, parse, table
 
@@ -59,6 +60,20 @@ def test_domains_of_a_pair_are_named_with_their_folders() -> None:
     words = changes(Row("usps-mnist", "dann", 3), arguments)
     assert "--data.init_args.source.init_args.image_size=28" in words
     assert not any("photos" in word for word in words)
+
+
+def test_the_source_alone_is_augmented_if_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    words = changes(Row("mnist-usps", "dann", 0), parse(["--augment"]))
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["fit", *words, "--print_config"])
+    data = yaml.safe_load(capsys.readouterr().out)["data"]["init_args"]
+    (transform,) = data["source"]["init_args"]["augmentation"]
+    assert transform["class_path"].endswith("RandomAffine")
+    assert transform["init_args"]["scale"] == [0.7, 1.3]
+    assert data["target"]["init_args"]["augmentation"] is None
+    assert adaptation.folder(Row("mnist-usps", "dann", 0), parse([])) != adaptation.folder(
+        Row("mnist-usps", "dann", 0), parse(["--augment"])
+    )
 
 
 def test_table_says_what_is_gained_and_what_did_harm() -> None:
