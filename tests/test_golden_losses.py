@@ -1,12 +1,13 @@
-"""The first training losses of every technique, which a change that is not numerical must not move.
+"""The first training losses of every technique, which a change that is not numerical must not move, nor bf16 much.
 
-After one that is: `python -m pytest tests/test_golden_losses.py --write-golden-losses`, and say why in the commit.
+After a change that is: `python -m pytest tests/test_golden_losses.py --write-golden-losses`, and say why in the commit.
 """
 
 import json
 from pathlib import Path
 
 import pytest
+import torch
 
 import cli
 from benchmarks.kill_resume import Run
@@ -16,16 +17,29 @@ GOLDEN = Path(__file__).parent / "golden"
 TECHNIQUES = sorted(path.parent.name for path in (ROOT / "configs").glob("*/digits.yaml"))
 
 
-def first_losses(technique: str, runs: Path) -> dict[str, list[float]]:
-    run = Run(runs, (f"--config=configs/{technique}/digits.yaml", "--trainer.accelerator=cpu"))
-    place = (f"--run.dir={runs}", "--run.experiment=run", "--run.id=run")
-    cli.main(["fit", *run.words, "--trainer.max_steps=20", "--trainer.log_every_n_steps=1", *place])
-    return run.losses
+def first_steps(technique: str, precision: str, runs: Path) -> Run:
+    run = Run(runs, (f"--config=configs/{technique}/digits.yaml", "--trainer.accelerator=cpu", "--trainer.devices=1"))
+    words = ("--trainer.max_steps=20", "--trainer.log_every_n_steps=1", f"--trainer.precision={precision}")
+    cli.main(["fit", *run.words, *words, f"--run.dir={runs}", "--run.experiment=run", "--run.id=run"])
+    return run
 
 
-@pytest.mark.parametrize("technique", TECHNIQUES)
-def test_first_losses_are_those_of_before(technique: str, tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    losses = first_losses(technique, tmp_path)
+@pytest.fixture(scope="module", params=TECHNIQUES)
+def technique(request: pytest.FixtureRequest) -> str:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def float32(technique: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The first steps as both tests need them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.setenv("WANDB_MODE", "disabled")
+        return first_steps(technique, "32-true", tmp_path_factory.mktemp(technique))
+
+
+def test_first_losses_are_those_of_before(technique: str, float32: Run, pytestconfig: pytest.Config) -> None:
+    losses = float32.losses
     assert {len(values) for values in losses.values()} == {20}
     path = GOLDEN / f"{technique}.json"
     if pytestconfig.getoption("--write-golden-losses"):
@@ -33,6 +47,16 @@ def test_first_losses_are_those_of_before(technique: str, tmp_path: Path, pytest
     golden = json.loads(path.read_text())
     # another processor sums in another order
     assert losses == {name: pytest.approx(values, rel=1e-4) for name, values in golden.items()}
+
+
+def test_bf16_trains_like_float32(technique: str, float32: Run, tmp_path: Path) -> None:
+    bf16 = first_steps(technique, "bf16-mixed", tmp_path)
+    for run in (float32, bf16):
+        weights = run.checkpoint["state_dict"].values()
+        assert all(weight.isfinite().all() and weight.dtype in (torch.float32, torch.int64) for weight in weights)
+    losses, others = ({name: values[:10] for name, values in run.losses.items()} for run in (bf16, float32))
+    assert losses != others
+    assert losses == {name: pytest.approx(values, rel=5e-2) for name, values in others.items()}
 
 
 def test_every_file_has_its_technique() -> None:

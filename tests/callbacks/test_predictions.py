@@ -58,7 +58,7 @@ def test_one_process_writes_all_codes_in_the_order_of_the_data(tmp_path: Path) -
 
 
 def test_two_processes_write_the_same_file(tmp_path: Path) -> None:
-    predict(tmp_path, Encoder(), data(), devices=2, strategy="ddp_spawn")
+    predict(tmp_path, Encoder(), data(), devices=2, strategy="ddp_fork")
     assert_complete(tmp_path / "latents.npz")
     assert list(tmp_path.glob("*")) == [tmp_path / "latents.npz"]
 

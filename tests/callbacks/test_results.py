@@ -10,6 +10,7 @@ import cli
 
 def test_the_features_stand_beside_the_distances(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--config=configs/gan/digits.yaml", "--config=configs/overlay/debug.yaml", f"--run.dir={tmp_path}"]
+    words += ["--data.init_args.eval_batch_size=16", "--trainer.max_epochs=1"]
     run = cli.main(["fit", *words, "--run.id=one"]).run
     for stage, prefix in (("test", "test"), ("validate", "val")):
         cli.main([stage, f"--run.dir={tmp_path}", "--run.id=one"])

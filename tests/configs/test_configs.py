@@ -74,7 +74,8 @@ def test_config_runs_through_every_stage(
     config: Path, tmp_path: Path, mnist_root: Path, picture_root: Path, cifar_root: Path
 ) -> None:
     words = ["--config", str(config), "--config", str(CONFIGS / "overlay/debug.yaml"), f"--run.dir={tmp_path}"]
-    words += ["--data.init_args.batch_size=16", "--pictures.n_samples=9"]  # large networks need their time
+    # large networks need their time, and so does what is measured and laid out over many examples
+    words += ["--data.init_args.batch_size=8", "--data.init_args.eval_batch_size=16", "--pictures.n_samples=9"]
     roots = {"MNIST": mnist_root, "MNISTM": mnist_root, "ImageFolder": picture_root, "CIFAR10": cifar_root}
     data = yaml.safe_load(config.read_text())["data"]
     domains = {f"data.init_args.{name}": data["init_args"].get(name) for name in ("source", "target")}
@@ -93,15 +94,28 @@ def test_config_runs_through_every_stage(
     assert (run.path / ("latents.npz" if isinstance(fitted.model, Embedding) else "samples.npz")).exists()
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("config", TECHNIQUES, ids=name)
-def test_overlays_combine_with_every_config(config: Path, overlay: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def check_overlays(config: Path, overlays: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """What all of them set is in the configuration that a command with them prints; the last one of a key counts."""
+    expected: dict[str, dict[str, object]] = {}
+    for overlay in overlays:
+        for key, value in yaml.safe_load(overlay.read_text()).items():
+            expected[key] = expected.get(key, {}) | value
     with pytest.raises(SystemExit, match="0"):
-        cli.main(["fit", "--config", str(config), "--config", str(overlay), "--print_config"])
+        cli.main(["fit", *(f"--config={path}" for path in (config, *overlays)), "--print_config"])
     printed = yaml.safe_load(capsys.readouterr().out)
-    for key, value in yaml.safe_load(overlay.read_text()).items():
+    for key, value in expected.items():
         assert value.items() <= printed[key].items()
     assert printed["model"]["class_path"].endswith(yaml.safe_load(config.read_text())["model"]["class_path"])
+
+
+@pytest.mark.parametrize("config", TECHNIQUES, ids=name)
+def test_overlays_combine_with_every_config(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check_overlays(config, OVERLAYS, capsys)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
+def test_every_overlay_changes_what_it_says(overlay: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check_overlays(CONFIGS / "vae/digits.yaml", [overlay], capsys)
 
 
 @pytest.mark.parametrize("config", TECHNIQUES, ids=name)

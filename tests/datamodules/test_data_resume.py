@@ -1,6 +1,5 @@
 """A run that was killed and resumed sees exactly the batches that an uninterrupted run sees."""
 
-import multiprocessing
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from processes import in_two_processes
 from seen_batches import Recorder, SaveMidway
 from torch import Tensor
 from torchvision.transforms.v2 import RandomCrop
@@ -200,23 +200,18 @@ def uneven_digits(batch_size: int, num_workers: int = 0) -> Digits:
     return Digits(batch_size=batch_size, eval_batch_size=72, seed=5, num_workers=num_workers, val_size=0.1008)
 
 
-def run_in_two_processes(folder: Path) -> None:
+def two_runs(rank: int, folder: Path) -> None:
     checkpoint = None
     for name in ("whole", "resumed"):
-        (folder / name).mkdir()
-        two = {"strategy": "ddp_fork", "devices": 2, "max_epochs": 3}
+        (folder / name).mkdir(exist_ok=True)
+        two = {"strategy": "ddp", "devices": 2, "max_epochs": 3}
         save = SaveMidwayAndKeep(folder / name, after=BATCHES + 3)
         run(folder, save, data=uneven_digits(100, num_workers=1), checkpoint=checkpoint, **two)
         checkpoint = folder / "whole" / "midway.ckpt"
 
 
 def test_two_processes_share_the_sequence_also_when_resumed(tmp_path: Path) -> None:
-    # Lightning forks, which is much faster than importing everything in each process; autograd allows it only in a
-    # process that has not used it yet, such as a new one.
-    launcher = multiprocessing.get_context("spawn").Process(target=run_in_two_processes, args=(tmp_path,))
-    launcher.start()
-    launcher.join()
-    assert launcher.exitcode == 0
+    in_two_processes(two_runs, tmp_path)
     whole, resumed = (
         [torch.load(tmp_path / name / f"{rank}.pt") for rank in range(2)] for name in ("whole", "resumed")
     )

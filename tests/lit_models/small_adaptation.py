@@ -19,16 +19,20 @@ SMOOTH: dict[str, Any] = {
     "classifier": partial(MLPHead, hidden=()),
     "optimizer": partial(Adam, lr=0.01),
 }
+# With 16 features at the end, one draw of the moons and of the weights in twelve is hardly adapted; likewise with a
+# weight of 1 where the classes are a condition.
+WIDE = {**SMOOTH, "extractor": partial(MLPFeatures, hidden=(64, 64), activation="tanh")}
+CONDITIONAL = {**WIDE, "weight": 0.5}
 STRAIGHT = {**SMOOTH, "extractor": partial(MLPFeatures, hidden=(64, 16)), "optimizer": partial(Adam, lr=0.003)}
 METHODS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "dann": (DANN, SMOOTH),
+    "dann": (DANN, WIDE),
     "dan": (DAN, STRAIGHT),
     "dan_unbiased": (DAN, {**STRAIGHT, "estimator": "unbiased"}),
     "dan_linear": (DAN, {**STRAIGHT, "estimator": "linear"}),
     "deep_coral": (DeepCORAL, {**STRAIGHT, "layers": ["feature"], "weight": 1000.0}),
-    "cdan": (CDAN, SMOOTH),
-    "cdan_e": (CDAN, {**SMOOTH, "entropy": True}),
-    "cdan_random": (CDAN, {**SMOOTH, "entropy": True, "random_features": 64}),
+    "cdan": (CDAN, CONDITIONAL),
+    "cdan_e": (CDAN, {**CONDITIONAL, "entropy": True}),
+    "cdan_random": (CDAN, {**CONDITIONAL, "entropy": True, "random_features": 64}),
     "dsn": (DSN, {**SMOOTH, "reconstruction": "mse", "decoder": partial(MLPDecoder, hidden=(64,))}),
     "drcn": (
         DRCN,

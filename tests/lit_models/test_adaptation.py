@@ -1,7 +1,6 @@
 """What holds for every technique of domain adaptation, and how well it adapts."""
 
 import math
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,9 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from lightning import Callback, Trainer
+from processes import in_two_processes
 from small_adaptation import METHODS, REFERENCE, SMOOTH, build, moons, steady
 from torch import Tensor
 from torch.optim import SGD
@@ -86,15 +84,12 @@ def two_steps(name: str, batch_size: int, **processes: Any) -> dict[str, Tensor]
 
 
 def process(rank: int, folder: Path) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    os.environ["LOCAL_RANK"] = str(rank)  # Lightning starts no processes of its own
     found = {name: two_steps(name, 16, devices=2, strategy="ddp") for name in METHODS}
     torch.save(found, folder / f"{rank}.pt")
-    dist.destroy_process_group()
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    mp.spawn(process, (tmp_path,), nprocs=2)
+    in_two_processes(process, tmp_path)
     found = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     for name in METHODS:
         expected, start = two_steps(name, 32), build(name).state_dict()

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from processes import in_two_processes
 from torchmetrics import Metric
 
 from metrics import (
@@ -71,14 +70,12 @@ def of_domains(source: torch.Tensor, target: torch.Tensor) -> dict[str, Metric]:
 
 
 def process(rank: int, folder: Path) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
     mine = (real[:0], generated[:64]) if rank == 0 else (real, generated[64:])  # one has nothing real
     torch.save(scores(*mine), folder / f"{rank}.pt")
-    dist.destroy_process_group()
 
 
 def test_two_processes_score_like_one(tmp_path: Path) -> None:
-    mp.spawn(process, (tmp_path,), nprocs=2)
+    in_two_processes(process, tmp_path)
     expected = scores(real, generated)
     assert len(expected) == 15
     for rank in range(2):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from processes import in_two_processes
 from torch import Tensor, nn
 
 from networks import CPUSyncBatchNorm, DomainBatchNorm, at_domain, with_domain_statistics
@@ -149,7 +149,6 @@ def test_pytorchs_conversion_and_back_keep_the_parameters_shared() -> None:
 
 
 def process(rank: int, folder: Path) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
     torch.manual_seed(0)
     model = with_domain_statistics(network()).double()
     at_domain(model, "both")
@@ -163,11 +162,10 @@ def process(rank: int, folder: Path) -> None:
     for gradient in gradients:
         dist.all_reduce(gradient)
     torch.save((output, gradients, model.state_dict()), folder / f"{rank}.pt")
-    dist.destroy_process_group()
 
 
 def test_two_processes_normalise_like_one_with_the_whole_batch(tmp_path: Path) -> None:
-    mp.spawn(process, (tmp_path,), nprocs=2)
+    in_two_processes(process, tmp_path)
     torch.manual_seed(0)
     model = with_domain_statistics(network()).double()
     at_domain(model, "both")
