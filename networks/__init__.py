@@ -15,6 +15,7 @@ from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures
 from networks.gradient_reversal import GradientReversal, reverse_gradient
 from networks.heads import MLPHead, domain_discriminator
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
+from networks.mixing import CutMix, Mixed, Mixing, MixUp
 from networks.mlp import MLPDecoder, MLPEncoder
 from networks.moving_average import MovingAverage
 from networks.noise import FreshNoise, KeyedNoise, Noise, SeededNoise
@@ -36,6 +37,7 @@ __all__ = [
     "ConvEncoder",
     "ConvFeatures",
     "Corruption",
+    "CutMix",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "DenoisingLayer",
@@ -60,6 +62,9 @@ __all__ = [
     "MLPGenerator",
     "MLPHead",
     "MaskingCorruption",
+    "MixUp",
+    "Mixed",
+    "Mixing",
     "MovingAverage",
     "Noise",
     "RawFeatures",

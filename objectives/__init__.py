@@ -1,7 +1,7 @@
 """Loss terms: pure functions of tensors, without state and without Lightning."""
 
 from objectives.adversarial import GAMES, AdversarialLoss, Game, gradient_penalty, r1_penalty
-from objectives.classification import accuracy, cross_entropy
+from objectives.classification import accuracy, cross_entropy, mixed_cross_entropy
 from objectives.coral import coral
 from objectives.difference import difference
 from objectives.discrepancy import discrepancy
@@ -32,6 +32,7 @@ __all__ = [
     "importance_weighted_bound",
     "kl_sparsity",
     "log_normal",
+    "mixed_cross_entropy",
     "mmd",
     "psnr",
     "r1_penalty",
