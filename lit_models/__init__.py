@@ -20,6 +20,7 @@ from lit_models.single_loss import SingleLossTechnique
 from lit_models.source_only import SourceOnly, TargetOnly
 from lit_models.sparse_autoencoder import SparseAutoencoder
 from lit_models.stacked import StackedClassifier
+from lit_models.transfer import TransferClassifier
 from lit_models.vae import VAE
 
 __all__ = [
@@ -45,5 +46,6 @@ __all__ = [
     "StackedClassifier",
     "TargetOnly",
     "Technique",
+    "TransferClassifier",
     "WarmupCosine",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lit_models.base import OptimizerFactory, SchedulerFactory, Technique
@@ -68,9 +68,13 @@ class SingleLossTechnique(Technique):
         """Steps of the optimizer from the schedule's first to its last: those of the whole run."""
         return self.trainer.estimated_stepping_batches
 
+    def make_optimizer(self) -> Optimizer:
+        """Build the optimizer from its factory."""
+        return self._make_optimizer(self.trained_parameters())
+
     def configure_optimizers(self) -> Any:
         """Build the optimizer and the scheduler from their factories."""
-        optimizer = self._make_optimizer(self.trained_parameters())
+        optimizer = self.make_optimizer()
         if self._make_scheduler is None:
             return optimizer
         scheduler = self._make_scheduler(optimizer)

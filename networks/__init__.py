@@ -2,7 +2,9 @@
 
 from networks.activations import Activation, activation_class
 from networks.adversarial_mlp import MLPDiscriminator, MLPGenerator
+from networks.backbone import Backbone, FeatureCache
 from networks.batch_norm import CPUSyncBatchNorm
+from networks.blocks import Block, blocks_of
 from networks.classifiers import ConvClassifier
 from networks.convolutional import ConvDecoder, ConvEncoder
 from networks.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
@@ -19,18 +21,23 @@ from networks.mixing import CutMix, Mixed, Mixing, MixUp
 from networks.mlp import MLPDecoder, MLPEncoder
 from networks.moving_average import MovingAverage
 from networks.noise import FreshNoise, KeyedNoise, Noise, SeededNoise
+from networks.preparation import Preparation
+from networks.pretrained import Pretrained
 from networks.rbm import RBM, BinaryRBM, GaussianRBM
 from networks.residual_gan import ResidualDiscriminator, ResidualGenerator
 from networks.shapes import ImageShape
 from networks.stack import StackNetwork
 from networks.stack_layers import AutoencoderLayer, DenoisingLayer, LayerStep, SparseLayer, StackLayer
+from networks.transfer import TransferNetwork
 
 __all__ = [
     "RBM",
     "Activation",
     "AutoencoderLayer",
+    "Backbone",
     "Bernoulli",
     "BinaryRBM",
+    "Block",
     "CPUSyncBatchNorm",
     "ConvClassifier",
     "ConvDecoder",
@@ -44,6 +51,7 @@ __all__ = [
     "DifferentiableAugmentation",
     "DigitFeatures",
     "DomainBatchNorm",
+    "FeatureCache",
     "FeatureExtractor",
     "FreshNoise",
     "Gaussian",
@@ -67,6 +75,8 @@ __all__ = [
     "Mixing",
     "MovingAverage",
     "Noise",
+    "Preparation",
+    "Pretrained",
     "RawFeatures",
     "ResidualDiscriminator",
     "ResidualGenerator",
@@ -75,8 +85,10 @@ __all__ = [
     "SparseLayer",
     "StackLayer",
     "StackNetwork",
+    "TransferNetwork",
     "activation_class",
     "at_domain",
+    "blocks_of",
     "default_features",
     "domain_decoder",
     "domain_discriminator",

@@ -1,21 +1,16 @@
 """Feature extractors: the spaces in which sets of generated and of real examples are compared."""
 
 import hashlib
-import json
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Self
 
-import safetensors.torch
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from networks.classifiers import ConvClassifier
-from networks.shapes import ImageShape
-
-_DIGIT = ImageShape(1, 28, 28)
-_DIGIT_WEIGHTS = Path(__file__).parent / "weights" / "mnist_classifier.safetensors"
+from networks.preparation import Preparation
+from networks.pretrained import shipped_classifier
 
 
 class FeatureExtractor(nn.Module):
@@ -85,39 +80,18 @@ class DigitFeatures(FeatureExtractor):
     """
 
     def __init__(self, margin: int = 0) -> None:
-        if not 0 <= margin < _DIGIT.width // 2:
-            raise ValueError(f"margin is {margin}: choose one in [0, {_DIGIT.width // 2}), or no image is left")
-        weights = _DIGIT_WEIGHTS.read_bytes()
-        made = json.loads(_DIGIT_WEIGHTS.with_suffix(".json").read_text())
-        digest = hashlib.sha256(weights).hexdigest()
-        if digest != made["sha256"]:
-            raise ValueError(
-                f"{_DIGIT_WEIGHTS} has sha256 {digest}, and not {made['sha256']}: it was altered, install it again"
-            )
-        network = ConvClassifier(_DIGIT, 10, **made["network"])
-        network.load_state_dict(safetensors.torch.load(weights))
+        weights = shipped_classifier()
+        assert weights.network is not None
+        assert weights.shape is not None
+        network = weights.network()
+        assert isinstance(network, ConvClassifier)
+        network.load_state_dict(weights.state)
         dim = network.head.in_features
         framed = f", margin {margin}" if margin else ""
-        super().__init__(dim, f"MNIST classifier {digest[:8]}, {dim} features{framed}")
-        self.margin = margin
+        super().__init__(dim, f"{weights.description}, {dim} features{framed}")
+        self.prepare = Preparation(weights.shape, margin)
         self.network = network
         self._freeze()
-
-    def prepare(self, image: Tensor) -> Tensor:
-        """Images (B, C, H, W) in [0, 1] as the classifier knows them, (B, 1, 28, 28).
-
-        Raises:
-            ValueError: if they have neither one nor three channels.
-        """
-        if image.ndim != 4 or image.shape[1] not in (1, 3):
-            raise ValueError(f"DigitFeatures was given {tuple(image.shape)}: it needs (B, 1, H, W) or (B, 3, H, W)")
-        if image.shape[1] == 3:
-            red, green, blue = image.unbind(1)
-            image = (0.299 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)  # ITU-R BT.601
-        inner = (_DIGIT.height - 2 * self.margin, _DIGIT.width - 2 * self.margin)
-        if image.shape[2:] != inner:
-            image = F.interpolate(image, inner, mode="bicubic", antialias=True).clamp(0, 1)
-        return F.pad(image, [self.margin] * 4)
 
     def extract(self, x: Tensor) -> Tensor:
         """Features of images (B, C, H, W) in [0, 1], with one or three channels."""

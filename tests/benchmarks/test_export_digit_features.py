@@ -37,7 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_is_exported_can_be_loaded(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export_digit_features.main()
-    monkeypatch.setattr("networks.features._DIGIT_WEIGHTS", export_digit_features.WEIGHTS)
+    monkeypatch.setattr("networks.pretrained._SHIPPED", export_digit_features.WEIGHTS)
     features = DigitFeatures()
     state = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, state[f"network.{name}"]) for name, value in features.network.state_dict().items())

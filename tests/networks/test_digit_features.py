@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 from datamodules import MNIST
 from networks import DigitFeatures
-from networks.features import _DIGIT_WEIGHTS
+from networks.pretrained import _SHIPPED
 
 DATA = Path(__file__).parent.parent.parent.parent / "shared" / "data"
 
@@ -34,11 +34,11 @@ def accuracy(features: DigitFeatures, image: torch.Tensor, label: torch.Tensor) 
 
 
 def test_the_file_is_small_and_the_one_that_is_described() -> None:
-    weights = _DIGIT_WEIGHTS.read_bytes()
+    weights = _SHIPPED.read_bytes()
     assert len(weights) < 1_000_000
-    made = json.loads(_DIGIT_WEIGHTS.with_suffix(".json").read_text())
+    made = json.loads(_SHIPPED.with_suffix(".json").read_text())
     assert hashlib.sha256(weights).hexdigest() == made.pop("sha256")
-    with safe_open(_DIGIT_WEIGHTS, "pt") as file:
+    with safe_open(_SHIPPED, "pt") as file:
         assert {key: json.loads(value) for key, value in file.metadata().items()} == made
     assert not made["git_modified"]
 
@@ -69,7 +69,7 @@ def test_a_grey_picture_in_colour_is_the_grey_picture(features: DigitFeatures) -
 
 
 def test_the_description_names_the_weights(features: DigitFeatures) -> None:
-    digest = hashlib.sha256(_DIGIT_WEIGHTS.read_bytes()).hexdigest()
+    digest = hashlib.sha256(_SHIPPED.read_bytes()).hexdigest()
     assert features.description == f"MNIST classifier {digest[:8]}, 64 features"
     assert DigitFeatures(4).description == f"{features.description}, margin 4"
 
@@ -86,10 +86,10 @@ def test_a_margin_is_black_and_the_image_inside_it() -> None:
 
 
 def test_altered_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    altered = tmp_path / _DIGIT_WEIGHTS.name
-    altered.write_bytes(_DIGIT_WEIGHTS.read_bytes()[:-1] + b"\0")
-    altered.with_suffix(".json").write_text(_DIGIT_WEIGHTS.with_suffix(".json").read_text())
-    monkeypatch.setattr("networks.features._DIGIT_WEIGHTS", altered)
+    altered = tmp_path / _SHIPPED.name
+    altered.write_bytes(_SHIPPED.read_bytes()[:-1] + b"\0")
+    altered.with_suffix(".json").write_text(_SHIPPED.with_suffix(".json").read_text())
+    monkeypatch.setattr("networks.pretrained._SHIPPED", altered)
     with pytest.raises(ValueError, match="it was altered, install it again"):
         DigitFeatures()
 

@@ -1,0 +1,71 @@
+"""The network of a run of this package, for another model to begin with."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from lit_models.base import Technique
+from networks import ImageShape, Pretrained
+
+RUNS = Path("runs")
+# attributes of techniques that hold the network to go on with, and whether it gives features, and no classes or codes
+_NETWORKS = {"network": False, "encoder": False, "extractor": True}
+
+
+def checkpoint_of_run(name: str) -> Path | None:
+    """The best checkpoint of a run, or its newest if it has no best, by its folder or by its id; None if there is none.
+
+    Raises:
+        ValueError: if several experiments have a run of that id, or the run has no checkpoint.
+    """
+    folders = [Path(name)] if Path(name).is_dir() else []
+    if not folders and Path(name).name == name:
+        folders = sorted(path for path in RUNS.glob(f"*/{name}") if path.is_dir())
+    if len(folders) > 1:
+        found = ", ".join(str(path) for path in folders)
+        raise ValueError(f"weights is {name!r}: several experiments have such a run ({found}), give its folder")
+    if not folders:
+        return None
+    for checkpoint in ("best.ckpt", "last.ckpt"):
+        path = folders[0] / "checkpoints" / checkpoint
+        if path.is_file():
+            return path
+    raise ValueError(f"weights is {name!r}: {folders[0]} has no checkpoints/best.ckpt, give a run that was trained")
+
+
+def network_of_checkpoint(path: Path, content: Mapping[str, Any], state: Mapping[str, Tensor]) -> Pretrained:
+    """What a checkpoint of a technique tells of its network; of other checkpoints, only the weights.
+
+    Args:
+        path: of the checkpoint.
+        content: what it holds.
+        state: the weights in it.
+    """
+    settings = content.get("hyper_parameters")
+    if not isinstance(settings, Mapping):
+        return Pretrained(str(path), state)
+    shape = settings.get("image_shape") or settings.get("data_shape")
+    known = _class_of(str(settings.get("_class_path")))
+    if known is None or shape is None or len(shape) != 3:
+        return Pretrained(str(path), state)
+    place = next((place for place in _NETWORKS if any(name.startswith(f"{place}.") for name in state)), None)
+    if place is None:
+        return Pretrained(str(path), state)
+
+    def network() -> nn.Module:
+        found = known.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        return found.get_submodule(place)
+
+    prefix = f"{place}."
+    own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    return Pretrained(str(path), own, ImageShape(*shape), network=network, headless=_NETWORKS[place])
+
+
+def _class_of(class_path: str) -> type[Technique] | None:
+    """The technique of that name among those that are imported: a file must not have code imported."""
+    kinds = [Technique]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return next((kind for kind in kinds if kind.__name__ == class_path.rpartition(".")[2]), None)

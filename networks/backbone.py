@@ -1,0 +1,235 @@
+"""A network without its classification layer, and what images need before it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from networks.blocks import Block, blocks_of
+from networks.preparation import Preparation
+
+
+class FeatureCache(NamedTuple):
+    """Features of whole parts of the data in their order; None for a part that is not kept.
+
+    Attributes:
+        train: (N, D), of the training part.
+        val: (M, D), of the validation part.
+    """
+
+    train: Tensor | None
+    val: Tensor | None
+
+
+class Head(NamedTuple):
+    """The layer that gives the classes: its name in the network, and the layer."""
+
+    name: str
+    layer: nn.Linear | nn.Conv2d
+
+
+class Backbone(nn.Module):
+    """Gives the features that a network tells its classes from, of images of the data.
+
+    The classification layer is taken out whatever its name: it is the last layer with weights that an image passes.
+
+    Args:
+        network: which is changed; with a classification layer unless `headless`.
+        preparation: what images need before it.
+        name: of the network, for errors.
+        headless: whether the network gives features already.
+
+    Attributes:
+        head_name: of the layer that was taken out; None if there was none.
+        out_features: number of features, D.
+        trained_blocks: how many of the highest blocks train; all if nothing was said.
+
+    Raises:
+        ValueError: if the network cannot take such images, or has no classification layer to be recognised.
+    """
+
+    def __init__(self, network: nn.Module, preparation: Preparation, name: str, headless: bool = False) -> None:
+        super().__init__()
+        self.network = network
+        self.preparation = preparation
+        self.head_name: str | None = None
+        if not headless:
+            self.head_name = find_head(network, preparation, name).name
+            self.network = _without(network, self.head_name)
+        self.name = name
+        feature, self._maps = self._look()
+        self.out_features = feature.shape[1]
+        self.trained_blocks = len(self.blocks)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """Parts of the network that can be frozen, from the image upwards."""
+        return blocks_of(self.network)
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether the features come from maps with a height and a width."""
+        return self._maps is not None
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Features of images in [0, 1], (B, C, H, W) -> (B, D)."""
+        feature: Tensor = self.network(self.preparation(image))
+        return feature.flatten(1)
+
+    def feature_maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The last maps with a height and a width, and the features that come from them.
+
+        The maps are part of the graph of the features also where all weights are frozen, so that the gradient of what
+        follows can be asked of them.
+
+        Args:
+            image: (B, C, H, W) in [0, 1].
+
+        Returns:
+            Maps (B, C', H', W') and features (B, D).
+
+        Raises:
+            ValueError: if the network has no such maps, as one that works on a sequence of patches.
+        """
+        if self._maps is None:
+            raise ValueError(f"{self.name} has no maps with a height and a width")
+        found: list[Tensor] = []
+
+        def keep(module: nn.Module, given: object, output: Tensor) -> Tensor:
+            leaf = output if output.requires_grad or not torch.is_grad_enabled() else output.detach().requires_grad_()
+            found.append(leaf.clone())  # what follows may work in place, which a leaf does not allow
+            return found[-1]
+
+        handle = self.network.get_submodule(self._maps).register_forward_hook(keep)
+        try:
+            feature = self(image)
+        finally:
+            handle.remove()
+        return found[-1], feature
+
+    def train_blocks(self, n: int) -> None:
+        """Let the highest n blocks train. All below is frozen, and stays in evaluation mode.
+
+        Raises:
+            ValueError: if there are not so many.
+        """
+        blocks = self.blocks
+        if not 0 <= n <= len(blocks):
+            raise ValueError(f"blocks is {n}: {self.name} has {len(blocks)}, choose one in [0, {len(blocks)}]")
+        self.trained_blocks = n
+        for place, block in enumerate(blocks):
+            for parameter in block.parameters:
+                parameter.requires_grad_(place >= len(blocks) - n)
+                parameter.grad = parameter.grad if parameter.requires_grad else None
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch what is not frozen to training mode, or everything to evaluation mode."""
+        blocks = self.blocks
+        frozen = blocks[: len(blocks) - self.trained_blocks]
+        super().train(mode and len(frozen) < max(len(blocks), 1))
+        for block in frozen:
+            for module in block.modules:
+                module.eval()
+        return self
+
+    @torch.no_grad()
+    def _look(self) -> tuple[Tensor, str | None]:
+        """Features of an empty image, and the name of the part that gives the last maps of it."""
+        _, height, width = self.preparation.shape
+        within = {inner for block in self.blocks for module in block.modules for inner in list(module.modules())[1:]}
+        maps: list[str | None] = [None]
+
+        def note(name: str, output: object) -> None:
+            if self.network.get_submodule(name) in within or not isinstance(output, Tensor) or output.ndim < 3:
+                return
+            size = output.shape[2:]
+            if output.ndim == 3 and output.shape[1] > 1:
+                maps.append(None)  # a sequence of patches
+            elif output.ndim == 4 and size.numel() > 1:
+                # those with the proportions of the image, up to a pixel; others have their channels last
+                maps.append(name if abs(size[0] * width - size[1] * height) <= max(height, width) else None)
+
+        with _watched(self.network, note), _in_evaluation(self.network):
+            feature: Tensor = self.network(torch.zeros(1, *self.preparation.shape)).flatten(1)
+        return feature, maps[-1]
+
+
+@torch.no_grad()
+def find_head(network: nn.Module, preparation: Preparation, name: str) -> Head:
+    """Find the layer that gives the classes: the last with weights that an image passes, if it gives the outputs.
+
+    Args:
+        network: with a classification layer.
+        preparation: tells the shape of the images that the network takes.
+        name: of the network, for errors.
+
+    Raises:
+        ValueError: if the network cannot take such images, or the last layer is none that classifies.
+    """
+    passed: list[str] = [""]
+
+    def note(module: str, output: object) -> None:
+        layer = network.get_submodule(module)
+        is_leaf = isinstance(layer, nn.Linear | nn.Conv2d) or not list(layer.children())
+        if is_leaf and list(layer.parameters()):
+            passed.append(module)
+
+    shape = preparation.shape
+    with _watched(network, note), _in_evaluation(network):
+        try:
+            output = network(torch.zeros(1, *shape))
+        except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ValueError(
+                f"{name} cannot take images of {shape.channels}x{shape.height}x{shape.width} ({reason}): set image_size"
+            ) from None
+    last = network.get_submodule(passed[-1])
+    outputs = output.flatten(1).shape[1] if isinstance(output, Tensor) and output.ndim > 1 else None
+    if isinstance(last, nn.Linear) and last.out_features == outputs:
+        return Head(passed[-1], last)
+    if isinstance(last, nn.Conv2d) and last.kernel_size == (1, 1) and last.out_channels == outputs:
+        return Head(passed[-1], last)
+    what = f"its last layer with weights is {type(last).__name__} {passed[-1]!r}" if passed[-1] else "it has no layers"
+    given = f" and it gives {outputs} values" if outputs else f" and it gives a {type(output).__name__}"
+    raise ValueError(
+        f"{name} has no recognisable classification layer: {what}{given}; end it in an nn.Linear or a 1x1 nn.Conv2d "
+        "with one output for each class"
+    )
+
+
+def _without(network: nn.Module, name: str) -> nn.Module:
+    """The network with nothing in the place of a layer."""
+    if not name:
+        return nn.Identity()
+    parent, _, own = name.rpartition(".")
+    setattr(network.get_submodule(parent), own, nn.Identity())
+    return network
+
+
+@contextmanager
+def _watched(network: nn.Module, note: Callable[[str, object], None]) -> Iterator[None]:
+    """Tells the name and the output of each module that is called."""
+
+    def hook(name: str) -> Callable[[nn.Module, object, object], None]:
+        return lambda module, given, output: note(name, output)
+
+    handles = [module.register_forward_hook(hook(name)) for name, module in network.named_modules()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _in_evaluation(network: nn.Module) -> Iterator[None]:
+    training = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in training.items():
+            module.training = mode
