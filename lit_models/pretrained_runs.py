@@ -44,27 +44,34 @@ def network_of_checkpoint(path: Path, content: Mapping[str, Any], state: Mapping
         state: the weights in it.
     """
     settings = content.get("hyper_parameters")
-    if not isinstance(settings, Mapping):
+    if not isinstance(settings, Mapping) or "arguments_in_code" not in content:
         return Pretrained(str(path), state)
-    shape = settings.get("image_shape") or settings.get("data_shape")
-    known = _class_of(str(settings.get("_class_path")))
-    if known is None or shape is None or len(shape) != 3:
-        return Pretrained(str(path), state)
+    size = settings.get("image_shape") or settings.get("data_shape") or ()
+    shape = ImageShape(*size) if len(size) == 3 else None
     place = next((place for place in _NETWORKS if any(name.startswith(f"{place}.") for name in state)), None)
-    if place is None:
-        return Pretrained(str(path), state)
+    known = _class_of(str(settings.get("_class_path")))
+    if known is None or shape is None or place is None:
+        return Pretrained(str(path), state, shape)
+    if any(name.startswith(f"{place}.backbone.") for name in state):
+        shape = None  # that network prepares images itself, of any shape
 
     def network() -> nn.Module:
-        found = known.load_from_checkpoint(path, map_location="cpu", weights_only=True)
-        return found.get_submodule(place)
+        try:
+            model = known.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"weights is {str(path)!r}: its network cannot be built again ({reason}), name the backbone"
+            ) from None
+        return model.get_submodule(place)
 
     prefix = f"{place}."
     own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    return Pretrained(str(path), own, ImageShape(*shape), network=network, headless=_NETWORKS[place])
+    return Pretrained(str(path), own, shape, network=network, headless=_NETWORKS[place])
 
 
 def _class_of(class_path: str) -> type[Technique] | None:
-    """The technique of that name among those that are imported: a file must not have code imported."""
+    """The technique of that name, among those that are imported."""
     kinds = [Technique]
     for kind in kinds:
         kinds += kind.__subclasses__()

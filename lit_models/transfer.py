@@ -1,12 +1,13 @@
 """Transfer learning: a classifier that begins with a network that was trained on other data."""
 
+from math import isclose
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lit_models.backbones import BackboneFactory, make_backbone
+from lit_models.backbones import BackboneFactory, BackboneSource
 from lit_models.base import OptimizerFactory, SchedulerFactory, label_and_index
 from lit_models.classifier import Classifier, ClassifierTerms
 from networks import Backbone, Block, FeatureCache, ImageShape, Mixed, Mixing, TransferNetwork
@@ -31,6 +32,9 @@ class TransferClassifier(Classifier):
             taken if no backbone is named either. None for random ones.
         image_size: side of the square that the network takes; that of its weights, or of the data, if not given.
         margin: pixels on each side of that square that stay black around the image.
+        mean: of each channel of the images, in [0, 1], that the network is normalised by; that of the weights, where
+            they tell, or none if not given. Files do not tell, except those of torchvision under their own names.
+        std: of each channel, likewise.
         dropout: share of the features that are left out in training.
         label_smoothing: see `Classifier`.
         backbone_rate: learning rate of the highest block of the backbone, as a multiple of the optimizer's own, which
@@ -58,6 +62,8 @@ class TransferClassifier(Classifier):
         weights: str | None = None,
         image_size: int | None = None,
         margin: int = 0,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
         backbone_rate: float = 1.0,
@@ -72,10 +78,10 @@ class TransferClassifier(Classifier):
         if not 0 < layer_decay <= 1:
             raise ValueError(f"layer_decay is {layer_decay}: it is a factor from block to block, in (0, 1]")
 
+        source = BackboneSource(backbone, weights, image_size, margin, mean, std)
+
         def network(shape: ImageShape, classes: int) -> TransferNetwork:
-            return TransferNetwork(
-                make_backbone(shape, classes, backbone, weights, image_size, margin), classes, dropout
-            )
+            return TransferNetwork(source.build(shape, classes), classes, dropout)
 
         super().__init__(image_shape, num_classes, network, label_smoothing, optimizer, scheduler, scheduler_interval)
         self.hparams.pop("network", None)  # an argument of the base class, not of this one
@@ -148,14 +154,38 @@ class TransferClassifier(Classifier):
 
     def make_optimizer(self) -> Optimizer:
         """Build the optimizer with a group of parameters and a learning rate for each block and for the new layer."""
-        depths = range(len(self.blocks) - 1, -1, -1)
-        rates = [self.backbone_rate * self.layer_decay**depth for depth in depths] + [1.0]
         groups: list[Any] = [{"params": block.parameters, "name": block.name} for block in self.blocks]
         groups.append({"params": list(self.head.parameters()), "name": "head"})
         optimizer = self._make_optimizer(groups)
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        for group, rate in zip(optimizer.param_groups, self.rates, strict=True):
             group["lr"] = group["lr"] * rate
         return optimizer
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer and the scheduler.
+
+        Raises:
+            ValueError: if the scheduler sets rates of its own.
+        """
+        configured = super().configure_optimizers()
+        if isinstance(configured, dict):
+            first = [group.get("initial_lr", group["lr"]) for group in configured["optimizer"].param_groups]
+            if any(not isclose(lr, first[-1] * rate) for lr, rate in zip(first, self.rates, strict=True)):
+                kind = type(configured["lr_scheduler"]["scheduler"]).__name__
+                raise ValueError(
+                    f"scheduler is {kind}: it sets rates of its own, and backbone_rate and layer_decay would be "
+                    "ignored: choose WarmupCosine, or leave both at 1"
+                )
+        return configured
+
+    @property
+    def rates(self) -> list[float]:
+        """Learning rates as multiples of the optimizer's own, of the blocks from the image upwards and the new layer.
+
+        The highest block has `backbone_rate`, and each below `layer_decay` times that of the one above.
+        """
+        depths = reversed(range(len(self.blocks)))
+        return [*(self.backbone_rate * self.layer_decay**depth for depth in depths), 1.0]
 
     def _mixed_loss(self, batch: Any, mixing: Mixing) -> ClassifierTerms:
         """Of mixed images; the accuracy is that of the class with the larger share."""

@@ -54,7 +54,7 @@ def blocks_of(network: nn.Module) -> list[Block]:
     if loose and blocks:
         blocks[0].parameters.extend(loose)
     elif loose:
-        blocks.append(Block("", before, loose))
+        blocks.append(Block("", [network], loose))
     return blocks
 
 

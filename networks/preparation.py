@@ -72,7 +72,5 @@ def _of_channels(name: str, values: Sequence[float] | None, shape: ImageShape) -
     if values is None:
         return None
     if len(values) != shape.channels:
-        raise ValueError(
-            f"{name} is {list(values)}: the network has {shape.channels} channels, give one value for each"
-        )
+        raise ValueError(f"{name} is {list(values)}: give one value for each of the {shape.channels} channels")
     return torch.tensor(values).view(-1, 1, 1)

@@ -1,6 +1,7 @@
 """The classifiers of torchvision by their names, with the weights that torchvision has for them or without."""
 
 import difflib
+import pickle
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,11 +12,11 @@ import torch
 from torch import nn
 from torchvision import models
 
-from networks.preparation import Preparation
 from networks.pretrained import read_file
 from networks.shapes import ImageShape
 
 _COLOURS = 3
+_AUXILIARY = {"googlenet": ("aux1", "aux2"), "inception_v3": ("AuxLogits",)}  # classifiers half way
 
 
 def torchvision_names() -> list[str]:
@@ -31,11 +32,11 @@ def check_torchvision_name(name: str) -> None:
         ValueError: naming those that are most like it.
     """
     if name not in torchvision_names():
-        near = difflib.get_close_matches(name, torchvision_names(), n=3, cutoff=0.4)
+        longer = [known for known in torchvision_names() if name and known.startswith(name)]
+        near = (longer or difflib.get_close_matches(name, torchvision_names(), cutoff=0.4))[:3]
         meant = f", did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise ValueError(
-            f"backbone is {name!r}: torchvision has no such classifier{meant or ','} "
-            "or give the class_path of your own network"
+            f"backbone is {name!r}: torchvision has no such classifier{meant}; for a network of your own give its class_path"
         )
 
 
@@ -65,11 +66,11 @@ def torchvision_network(
     Raises:
         ValueError: if the weights cannot be had or read, or the network cannot take images of that size.
     """
+    side = image_size or (weights.transforms().crop_size[0] if weights else None)
+    height, width = (side, side) if side else (data.height, data.width)
     settings: dict[str, Any] = {}
-    if name in ("inception_v3", "googlenet"):
-        settings = {"aux_logits": False, **({} if weights else {"init_weights": True})}
-    sides = (image_size, image_size) if image_size else tuple(weights.transforms().crop_size * 2)[:2] if weights else ()
-    height, width = sides or (data.height, data.width)
+    if name in _AUXILIARY and not weights:
+        settings |= {"aux_logits": False, "init_weights": True}
     if name.startswith("vit_"):
         settings["image_size"] = height
     if name.startswith("maxvit_") and not weights:
@@ -78,24 +79,22 @@ def torchvision_network(
         read_file(file)  # torchvision would run code that is in it
     try:
         with _looked_for_at(file):
-            network: nn.Module = models.get_model(name, weights=weights, **settings)
+            network: Any = models.get_model(name, weights=weights, **settings)
     except OSError as error:
         raise ValueError(
             f"weights is {weights.name!r}: {weights.url} cannot be had ({_reason(error)}): bring that file here and "
             "give its path"
         ) from None
-    except (RuntimeError, ValueError, AssertionError) as error:
-        of = f"weights is {str(file)!r}" if file else f"image_size is {image_size}" if image_size else "image_size"
-        raise ValueError(f"{of}: {name} cannot be built for images of {height}x{width} ({_reason(error)})") from None
+    except (RuntimeError, ValueError, AssertionError, pickle.UnpicklingError) as error:
+        what = f"weights is {str(file or weights.name)!r}" if weights else f"backbone is {name!r}"
+        raise ValueError(
+            f"{what}: {name} cannot be built for images of {height}x{width} ({_reason(error)}): set another image_size "
+            "or other weights"
+        ) from None
+    for part in _AUXILIARY.get(name, ()):
+        network.aux_logits = False
+        setattr(network, part, None)
     return network, ImageShape(_COLOURS, height, width)
-
-
-def torchvision_preparation(weights: Any, shape: ImageShape, margin: int) -> Preparation:
-    """What images need before a network with weights of torchvision, or without any."""
-    if weights is None:
-        return Preparation(shape, margin)
-    preset = weights.transforms()
-    return Preparation(shape, margin, preset.mean, preset.std)
 
 
 def is_torchvision(factory: Callable[..., Any]) -> bool:
