@@ -152,13 +152,15 @@ class Technique(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep only plain values among the hyper-parameters, so that a checkpoint holds data and no code.
 
-        A model that the CLI built has nothing else: its factories are still their configuration.
+        A model that the CLI built has nothing else: its factories are still their configuration. The CLI also links
+        what the model does not take, with which it could not be built again.
         """
+        taken = {name for kind in type(self).__mro__ for name in inspect.signature(kind.__init__).parameters}
         saved = {
             # a shape is a tuple with names, which is a class and so code
             name: tuple(value) if isinstance(value, tuple) else value
             for name, value in checkpoint.get("hyper_parameters", {}).items()
-            if isinstance(value, tuple) or _is_plain(value)
+            if (isinstance(value, tuple) or _is_plain(value)) and (name in taken or name.startswith("_"))
         }
         checkpoint["hyper_parameters"] = saved
         checkpoint["arguments_in_code"] = sorted(self._given - saved.keys())

@@ -6,6 +6,7 @@ from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from networks.blocks import Block, blocks_of
 from networks.preparation import Preparation
@@ -24,16 +25,17 @@ class FeatureCache(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The layer that gives the classes: its name in the network, and the layer."""
+    """Names of the layer that gives the classes, and of the dropout layers that lead to nothing but to it."""
 
     name: str
-    layer: nn.Linear | nn.Conv2d
+    dropout: list[str]
 
 
 class Backbone(nn.Module):
     """Gives the features that a network tells its classes from, of images of the data.
 
-    The classification layer is taken out whatever its name: it is the last layer with weights that an image passes.
+    The classification layer is taken out whatever its name: it is the last layer with weights that an image passes. A
+    dropout right before it is taken out with it.
 
     Args:
         network: which is changed; with a classification layer unless `headless`.
@@ -56,8 +58,10 @@ class Backbone(nn.Module):
         self.preparation = preparation
         self.head_name: str | None = None
         if not headless:
-            self.head_name = find_head(network, preparation, name).name
-            self.network = _without(network, self.head_name)
+            head = find_head(network, preparation, name)
+            self.head_name = head.name
+            for layer in (head.name, *head.dropout):
+                self.network = _without(self.network, layer)
         self.name = name
         feature, self._maps = self._look()
         self.out_features = feature.shape[1]
@@ -169,12 +173,11 @@ def find_head(network: nn.Module, preparation: Preparation, name: str) -> Head:
     Raises:
         ValueError: if the network cannot take such images, or the last layer is none that classifies.
     """
-    passed: list[str] = [""]
+    passed: list[str] = []
 
     def note(module: str, output: object) -> None:
         layer = network.get_submodule(module)
-        is_leaf = isinstance(layer, nn.Linear | nn.Conv2d) or not list(layer.children())
-        if is_leaf and list(layer.parameters()):
+        if isinstance(layer, nn.Linear | nn.Conv2d) or not list(layer.children()):
             passed.append(module)
 
     shape = preparation.shape
@@ -186,18 +189,28 @@ def find_head(network: nn.Module, preparation: Preparation, name: str) -> Head:
             raise ValueError(
                 f"{name} cannot take images of {shape.channels}x{shape.height}x{shape.width} ({reason}): set image_size"
             ) from None
-    last = network.get_submodule(passed[-1])
+    weighted = [place for place, module in enumerate(passed) if list(network.get_submodule(module).parameters())]
+    last = network.get_submodule(passed[weighted[-1]]) if weighted else None
     outputs = output.flatten(1).shape[1] if isinstance(output, Tensor) and output.ndim > 1 else None
-    if isinstance(last, nn.Linear) and last.out_features == outputs:
-        return Head(passed[-1], last)
-    if isinstance(last, nn.Conv2d) and last.kernel_size == (1, 1) and last.out_channels == outputs:
-        return Head(passed[-1], last)
-    what = f"its last layer with weights is {type(last).__name__} {passed[-1]!r}" if passed[-1] else "it has no layers"
-    given = f" and it gives {outputs} values" if outputs else f" and it gives a {type(output).__name__}"
+    is_linear = isinstance(last, nn.Linear) and last.out_features == outputs
+    is_convolution = isinstance(last, nn.Conv2d) and last.kernel_size == (1, 1) and last.out_channels == outputs
+    if is_linear or is_convolution:
+        return Head(passed[weighted[-1]], _dropout_before(network, passed, weighted[-1]))
+    what = "it has no layers" if last is None else f"its last one is {type(last).__name__} {passed[weighted[-1]]!r}"
+    given = f"{outputs} values" if outputs else f"a {type(output).__name__}"
     raise ValueError(
-        f"{name} has no recognisable classification layer: {what}{given}; end it in an nn.Linear or a 1x1 nn.Conv2d "
-        "with one output for each class"
+        f"{name} has no recognisable classification layer: {what} and it gives {given}; end it in an nn.Linear or a "
+        "1x1 nn.Conv2d with one output for each class"
     )
+
+
+def _dropout_before(network: nn.Module, passed: list[str], place: int) -> list[str]:
+    found = []
+    for module in reversed(passed[:place]):
+        if not isinstance(network.get_submodule(module), _DropoutNd) or passed.count(module) > 1:
+            break
+        found.append(module)
+    return found
 
 
 def _without(network: nn.Module, name: str) -> nn.Module:

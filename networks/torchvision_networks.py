@@ -36,7 +36,7 @@ def check_torchvision_name(name: str) -> None:
         near = (longer or difflib.get_close_matches(name, torchvision_names(), cutoff=0.4))[:3]
         meant = f", did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise ValueError(
-            f"backbone is {name!r}: torchvision has no such classifier{meant}; for a network of your own give its class_path"
+            f"backbone is {name!r}: torchvision has no such classifier{meant}; give the class_path of one of your own"
         )
 
 

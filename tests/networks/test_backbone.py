@@ -107,6 +107,17 @@ def test_a_head_of_convolution_and_one_that_is_all() -> None:
     assert small(nn.Flatten(), nn.Linear(64, 4)).out_features == 64
 
 
+def test_dropout_goes_where_it_leads_to_the_head_alone() -> None:
+    between = nn.Dropout(), nn.Dropout()
+    backbone = small(
+        nn.Flatten(), nn.Linear(64, 5), between[0], nn.Linear(5, 5), nn.ReLU(), between[1], nn.Linear(5, 4)
+    )
+    assert [module for module in backbone.modules() if isinstance(module, nn.Dropout)] == [between[0]]
+    shared = nn.Dropout()
+    backbone = small(nn.Flatten(), nn.Linear(64, 5), shared, nn.Linear(5, 5), shared, nn.Linear(5, 4))
+    assert shared in backbone.modules()
+
+
 def test_a_network_of_features_keeps_its_last_layer() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 5))
     backbone = Backbone(network, Preparation(ImageShape(1, 8, 8)), "features", headless=True)
@@ -151,7 +162,7 @@ def test_the_highest_blocks_train_and_the_others_stay_in_evaluation_mode(n: int,
 
 
 def test_a_frozen_network_is_as_a_whole_in_evaluation_mode(convolutional: Backbone) -> None:
-    assert any(isinstance(module, nn.Dropout) for module in convolutional.modules())
+    convolutional.network.get_submodule("body").insert(8, nn.Dropout())  # type: ignore[operator]
     convolutional.train_blocks(0)
     assert not any(module.training for module in convolutional.train().modules())
     image = torch.rand(9, 1, 8, 8)

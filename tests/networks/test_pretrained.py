@@ -188,7 +188,7 @@ def test_an_unknown_name_has_its_near_ones(name: str, near: str) -> None:
 
 
 def test_a_name_like_no_other_is_refused_and_a_known_one_is_not() -> None:
-    with pytest.raises(ValueError, match=r"^backbone is 'xyzzyx': torchvision has no such classifier; for a network"):
+    with pytest.raises(ValueError, match=r"^backbone is 'xyzzyx': torchvision has no such classifier; give"):
         check_torchvision_name("xyzzyx")
     check_torchvision_name("resnet18")
 
