@@ -155,7 +155,8 @@ class Technique(LightningModule):
         A model that the CLI built has nothing else: its factories are still their configuration. The CLI also links
         what the model does not take, with which it could not be built again.
         """
-        taken = {name for kind in type(self).__mro__ for name in inspect.signature(kind.__init__).parameters}
+        makers = [vars(kind)["__init__"] for kind in type(self).__mro__ if "__init__" in vars(kind)]
+        taken = {name for maker in makers for name in inspect.signature(maker).parameters}
         saved = {
             # a shape is a tuple with names, which is a class and so code
             name: tuple(value) if isinstance(value, tuple) else value

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lit_models.base import Technique
-from networks import ImageShape, Pretrained
+from networks import ImageShape, Pretrained, at_domain
 
 RUNS = Path("runs")
 # attributes of techniques that hold the network to go on with, and whether it gives features, and no classes or codes
@@ -38,6 +38,8 @@ def checkpoint_of_run(name: str) -> Path | None:
 def network_of_checkpoint(path: Path, content: Mapping[str, Any], state: Mapping[str, Tensor]) -> Pretrained:
     """What a checkpoint of a technique tells of its network; of other checkpoints, only the weights.
 
+    A network that normalises two domains each by its own statistics goes on with those of the target.
+
     Args:
         path: of the checkpoint.
         content: what it holds.
@@ -63,7 +65,9 @@ def network_of_checkpoint(path: Path, content: Mapping[str, Any], state: Mapping
             raise ValueError(
                 f"weights is {str(path)!r}: its network cannot be built again ({reason}), name the backbone"
             ) from None
-        return model.get_submodule(place)
+        found = model.get_submodule(place)
+        at_domain(found, "target")
+        return found
 
     prefix = f"{place}."
     own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

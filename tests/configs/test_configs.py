@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import torchvision
 import yaml
 from lightning import LightningModule
@@ -28,6 +29,7 @@ CONTRACT = {
     "vae": {"test/nll", "test/elbo", "test/kl", "test/active_units"},
     "classifier": {"test/accuracy", "test/total"},
     "stacked": {"test/accuracy", "test/total"},
+    "transfer": {"test/accuracy", "test/total"},
     "dbn": {
         "test/accuracy",
         "test/total",
@@ -55,6 +57,16 @@ def cifar_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder.parent
 
 
+@pytest.fixture
+def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder in which torchvision finds the weights that it would download: random ones in their file."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    known = torchvision.models.ResNet18_Weights.DEFAULT
+    torch.save(torchvision.models.resnet18().state_dict(), folder / Path(known.url).name)
+
+
 def name(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
@@ -71,7 +83,7 @@ def pictures_of(model: LightningModule) -> set[str]:
 
 @pytest.mark.parametrize("config", TECHNIQUES, ids=name)
 def test_config_runs_through_every_stage(
-    config: Path, tmp_path: Path, mnist_root: Path, picture_root: Path, cifar_root: Path
+    config: Path, tmp_path: Path, mnist_root: Path, picture_root: Path, cifar_root: Path, downloaded: None
 ) -> None:
     words = ["--config", str(config), "--config", str(CONFIGS / "overlay/debug.yaml"), f"--run.dir={tmp_path}"]
     # large networks need their time, and so does what is measured and laid out over many examples

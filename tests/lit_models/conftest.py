@@ -20,6 +20,7 @@ from lit_models import (
     SparseAutoencoder,
     StackedClassifier,
     Technique,
+    TransferClassifier,
 )
 from networks import AutoencoderLayer, BinaryRBM, ConvClassifier, MLPDecoder, MLPEncoder
 
@@ -32,6 +33,7 @@ ARGUMENTS: dict[type[Technique], dict[str, Any]] = {
     VAE: {**TINY, "latent_dim": 4, "nll_samples": 16},
     IWAE: {**TINY, "latent_dim": 4, "nll_samples": 16, "samples": 3},
     Classifier: {"num_classes": 10, "network": partial(ConvClassifier, channels=(8, 16), features=16)},
+    TransferClassifier: {"num_classes": 10, "backbone": partial(ConvClassifier, channels=(8, 16), features=16)},
     StackedClassifier: {
         "num_classes": 10,
         "layers": [partial(AutoencoderLayer, units=32), partial(AutoencoderLayer, units=24)],

@@ -21,6 +21,7 @@ from lit_models import (
     SparseAutoencoder,
     StackedClassifier,
     Technique,
+    TransferClassifier,
 )
 from networks import ConvDecoder, ConvEncoder
 
@@ -32,10 +33,11 @@ LEARNED: dict[type[Technique], float] = {
     VAE: 0.8,
     IWAE: 0.8,
     Classifier: 0.5,
+    TransferClassifier: 0.5,
     StackedClassifier: 0.5,
     DeepBeliefNetwork: 0.5,
 }
-SUPERVISED = (Classifier, StackedClassifier, DeepBeliefNetwork)
+SUPERVISED = (Classifier, TransferClassifier, StackedClassifier, DeepBeliefNetwork)
 NOISELESS = (Autoencoder, SparseAutoencoder, *SUPERVISED)  # draw nothing in training
 AUTOENCODERS = [kind for kind in LEARNED if issubclass(kind, Autoencoder)]
 GENERATIVE = [kind for kind in LEARNED if hasattr(kind, "sample")]

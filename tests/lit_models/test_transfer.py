@@ -17,7 +17,7 @@ from torchvision import models
 import cli
 from datamodules import Digits, ImageBatch
 from lit_models import TransferClassifier, WarmupCosine
-from networks import ConvClassifier, FeatureCache, ImageShape, Mixed, Mixing
+from networks import ConvClassifier, FeatureCache, ImageShape, Mixed, Mixing, at_domain
 from networks.torchvision_networks import torchvision_weights
 
 GREY, COLOUR = (1, 8, 8), (3, 20, 20)
@@ -157,6 +157,7 @@ def test_every_technique_with_a_network_of_images_can_be_gone_on_with(kind: str,
         code = F.linear(feature, *trained.encoder[-1].parameters())
         torch.testing.assert_close(code[:, : code.shape[1] // 2], trained.embed(image))
     elif kind == "dann":
+        at_domain(trained.extractor, "target")
         torch.testing.assert_close(feature, trained.extractor(image))
     else:
         torch.testing.assert_close(feature, trained.embed(image))
