@@ -29,6 +29,7 @@ CALLBACKS = {
     "early_stopping": callbacks.EarlyStopping,
     "pictures": callbacks.Pictures,
     "pretraining": callbacks.GreedyPretraining,
+    "unfreezing": callbacks.Unfreezing,
 }
 # what is never written in a configuration, because it follows another setting
 LINKED = {

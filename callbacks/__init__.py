@@ -36,6 +36,7 @@ from callbacks.target_predictions import TargetPredictions
 from callbacks.termination import TerminatedError, Termination
 from callbacks.throughput import Throughput
 from callbacks.trainer import CommandTrainer
+from callbacks.unfreezing import Unfreezing
 from callbacks.user_errors import USER_ERRORS, problems_in, problems_of
 from callbacks.validation import SettingsCheck
 from callbacks.weights_and_biases import WandbSettings, loggers_of, wandb_logger
@@ -74,6 +75,7 @@ __all__ = [
     "TerminatedError",
     "Termination",
     "Throughput",
+    "Unfreezing",
     "WandbSettings",
     "callbacks_of_every_run",
     "check_command",

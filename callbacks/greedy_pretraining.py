@@ -3,10 +3,10 @@
 import sys
 import warnings
 from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_warn
@@ -16,6 +16,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from callbacks.checkpoint import copy_durably
+from callbacks.encoding import encoded, joined
 from callbacks.protocols import LayerWise, TrainingSet
 
 READOUT, FINE_TUNING = "readout", "fine_tuning"
@@ -208,17 +209,10 @@ class GreedyPretraining(Callback):
         data = getattr(trainer, "datamodule", None)
         if not isinstance(data, TrainingSet):
             return None, None
+        codes = encoded(trainer, model.phase_input, data.training_images())
+        first = next(codes)
         keeps = data.augmentation is None and model.phase != "layer1"  # which is trained on the images themselves
-        room = self.cache_gb * 1e9
-        codes: list[Tensor] = []
-        for image in data.training_images():
-            with torch.no_grad(), trainer.precision_plugin.forward_context():
-                image = trainer.precision_plugin.convert_input(image.to(trainer.strategy.root_device))
-                codes.append(model.phase_input(image))
-            room -= codes[-1].nbytes
-            if not keeps or room < 0:
-                return None, codes[0][:_REFERENCE]
-        return torch.cat(codes), codes[0][:_REFERENCE]
+        return joined(chain([first], codes), self.cache_gb) if keeps else None, first[:_REFERENCE]
 
 
 def _for_each(name: str, values: Any, layers: int) -> list[Any]:

@@ -6,10 +6,12 @@ called on the model in eval mode, without gradients, with images as float32 (B, 
 At the end there is what a callback may know of the data.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
+
+from networks import FeatureCache
 
 
 @runtime_checkable
@@ -203,6 +205,36 @@ class LayerWise(Phased, Protocol):
         ...
 
 
+@runtime_checkable
+class FineTunable(Embedding, Protocol):
+    """A model with a backbone that was trained before, and a head that is new.
+
+    Attributes:
+        cached: codes of the training and of the validation images, which steps take by a batch's ``index`` and do not
+            compute, where they are set.
+    """
+
+    cached: FeatureCache | None
+
+    @property
+    def blocks(self) -> Sequence[object]:
+        """The backbone's blocks, from the image upwards."""
+        ...
+
+    @property
+    def mixes(self) -> bool:
+        """Whether training mixes images, which then have no code of their own."""
+        ...
+
+    def train_blocks(self, n: int) -> None:
+        """Lets the head and the highest blocks be trained; all below is frozen and in eval mode.
+
+        Args:
+            n: how many blocks.
+        """
+        ...
+
+
 SOURCE, TARGET = 0, 1  # places of the two domains among the loaders of an `Adapting` model's evaluation
 
 
@@ -253,4 +285,13 @@ class TrainingSet(Protocol):
 
     def training_images(self) -> Iterator[Tensor]:
         """Yields the training images in order and without augmentation, (B, C, H, W) float32 in [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class ImageParts(TrainingSet, Protocol):
+    """Data that can hand over the images of each part."""
+
+    def images_of(self, part: Literal["train", "val", "test"]) -> Iterator[Tensor]:
+        """Yields a part's images in order and without augmentation, (B, C, H, W) float32 in [0, 1]."""
         ...

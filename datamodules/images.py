@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import Transform
 from datamodules.augmentation import KeyedAugmentation
 from datamodules.batch import ImageBatch, UnlabelledImageBatch
 from datamodules.datasets import ImageDataset
-from datamodules.resumable import ResumableDataModule, at_least
+from datamodules.resumable import Part, ResumableDataModule, at_least
 from datamodules.split import stratified_split
 from networks.shapes import ImageShape
 
@@ -115,15 +115,20 @@ class ImageDataModule(ResumableDataModule[ImageDataset]):
         return batch._replace(image=image)
 
     def training_images(self, batch_size: int = 1000) -> Iterator[Tensor]:
-        """Goes through the training images once, in order and without augmentation.
+        """Goes through the training images as `images_of` does."""
+        return self.images_of("train", batch_size)
+
+    def images_of(self, part: Part, batch_size: int = 1000) -> Iterator[Tensor]:
+        """Goes through the images of a part once, in order and without augmentation.
 
         Args:
+            part: "train", "val" or "test".
             batch_size: Images at a time.
 
         Yields:
             float32 (B, C, H, W) in [0, 1], on the CPU.
         """
-        dataset = self.dataset("train")
+        dataset = self.dataset(part)
         for start in range(0, len(dataset), batch_size):
             index = torch.arange(start, min(start + batch_size, len(dataset)))
             yield dataset.source.take(index).float().div_(255)
