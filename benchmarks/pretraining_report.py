@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.commands import average
+from benchmarks.panels import add_legend, panels_of
 from benchmarks.pretraining_plan import Cell
-from callbacks.drawing import DPI, FONT_SIZE, INK, Curve, save_png, tidy
+from callbacks.drawing import FONT_SIZE, INK, Curve, save_png
 
 COLORS = {"none": "#222222", "autoencoder": "#4c78a8", "denoising": "#54a24b", "sparse": "#f2a900", "rbm": "#e4572e"}
 POINTS = 40  # of a curve of training: logged values in a row are averaged
@@ -156,7 +156,7 @@ def draw_losses(curves: Curves) -> Figure:
     """The loss of training over the steps: a row of panels for each activation, one for each budget, a line a kind."""
     activations = unique(group.activation for group in curves)
     budgets = unique(group.budget for group in curves)
-    figure, panels = _panels(len(activations), len(budgets))
+    figure, panels = panels_of(len(activations), len(budgets))
     for activation, row in zip(activations, panels, strict=True):
         for budget, axes in zip(budgets, row, strict=True):
             axes.set_title(f"{activation}, {labels(budget)} labels", fontsize=FONT_SIZE + 1, color=INK)
@@ -165,7 +165,7 @@ def draw_losses(curves: Curves) -> Figure:
                     axes.plot(*thinned(metrics["train/total"]), color=COLORS[group.kind], linewidth=1.4)
             _steps(axes)
         row[0].set_ylabel("training loss", fontsize=FONT_SIZE, color=INK)
-    _legend(figure, {kind: COLORS[kind] for kind in unique(group.kind for group in curves)})
+    add_legend(figure, {kind: COLORS[kind] for kind in unique(group.kind for group in curves)})
     return figure
 
 
@@ -174,7 +174,7 @@ def draw_gradients(curves: Curves) -> Figure:
     activations = unique(group.activation for group in curves)
     found = [_gradients(curves, activation) for activation in activations]
     most = max(len(kinds) for _, kinds in found)
-    figure, panels = _panels(len(activations), 1 + most)
+    figure, panels = panels_of(len(activations), 1 + most)
     layers: list[str] = []
     for activation, (budget, kinds), row in zip(activations, found, panels, strict=True):
         first = row[0]
@@ -201,17 +201,8 @@ def draw_gradients(curves: Curves) -> Figure:
         first.set_xlabel("layer", fontsize=FONT_SIZE, color=INK)
         for axes in row[1 + len(kinds) :]:
             axes.remove()
-    _legend(figure, dict(zip(layers, _shades(len(layers)), strict=True)))
+    add_legend(figure, dict(zip(layers, _shades(len(layers)), strict=True)))
     return figure
-
-
-def _panels(rows: int, columns: int) -> tuple[Figure, Any]:
-    size = (2.6 * columns + 0.4, 2.3 * rows + 0.5)
-    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for axes in panels.flatten():
-        tidy(axes)
-    return figure, panels
 
 
 def _steps(axes: Axes) -> None:
@@ -223,11 +214,6 @@ def _steps(axes: Axes) -> None:
 def _shades(count: int) -> list[Any]:
     """Dark for the lowest layer, light for the head."""
     return [colormaps["viridis"](0.9 * place / max(count - 1, 1)) for place in range(count)]
-
-
-def _legend(figure: Figure, colors: Mapping[str, Any]) -> None:
-    handles = [Line2D([], [], color=color, linewidth=1.6, label=name) for name, color in colors.items()]
-    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False, fontsize=FONT_SIZE)
 
 
 def unique(items: Iterable[Any]) -> list[Any]:
