@@ -42,9 +42,9 @@ def step(channels: int) -> nn.Module:
 
 
 def network(shape: ImageShape, num_classes: int) -> nn.Module:
-    steps = [step(shape.channels), step(4), step(4)]
-    steps[2].load_state_dict(steps[1].state_dict())  # parameters that are equal, and not the same
-    return nn.Sequential(*steps, nn.Dropout(0.2), nn.Flatten(), nn.Linear(4, num_classes))
+    first, second, third = step(shape.channels), step(4), step(4)
+    third.load_state_dict(second.state_dict())  # parameters that are equal, and not the same
+    return nn.Sequential(first, nn.Dropout(0.2), second, third, nn.Flatten(), nn.Linear(4, num_classes))
 
 
 ADAMW = partial(AdamW, lr=0.01, weight_decay=0.1)
@@ -52,7 +52,7 @@ ADAMW = partial(AdamW, lr=0.01, weight_decay=0.1)
 
 def tuned(optimizer: Any = ADAMW, **arguments: Any) -> TransferClassifier:
     torch.manual_seed(0)
-    return TransferClassifier((1, 8, 8), 10, **{"backbone": network, **arguments}, optimizer=optimizer)
+    return TransferClassifier((1, 8, 8), 10, network, dropout=0.2, optimizer=optimizer, **arguments)
 
 
 def parts(model: Any) -> list[tuple[str, nn.Module]]:
@@ -251,7 +251,7 @@ def across_an_unfreezing(name: str, batch_size: int, **processes: Any) -> Any:
     """Weights in float64 of SGD, which forgives no gradient that is off by a factor."""
     settings: dict[str, Any] = {"precision": "64-true", "limit_train_batches": 1, "limit_val_batches": 0, **processes}
     model = tuned(partial(SGD, lr=0.05, weight_decay=0.1, momentum=0.9))
-    for module in model.backbone.modules():
+    for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
         elif isinstance(module, nn.BatchNorm2d):  # whose mean is over the process's own part of a batch

@@ -1,7 +1,9 @@
 """Every shipped configuration runs, alone and under every overlay, and says what its keys mean."""
 
+import bz2
 import json
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +52,7 @@ def cifar_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "_check_integrity", lambda self: True)
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "_load_meta", lambda self: None)
     folder = tmp_path / "sets" / "cifar-10-batches-py"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for number, part in enumerate([*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]):
         pixels = np.random.default_rng(number).integers(0, 256, (10, 3072), dtype=np.uint8)
         (folder / part).write_bytes(pickle.dumps({"data": pixels, "labels": list(range(10))}))
@@ -65,6 +67,29 @@ def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir(parents=True)
     known = torchvision.models.ResNet18_Weights.DEFAULT
     torch.save(torchvision.models.resnet18().state_dict(), folder / Path(known.url).name)
+
+
+@pytest.fixture
+def usps_root(tmp_path: Path) -> Path:
+    """A folder that torchvision takes for USPS: random images in its file format."""
+    folder = tmp_path / "sets"
+    folder.mkdir(exist_ok=True)
+    for file, count in (("usps.bz2", 200), ("usps.t.bz2", 40)):
+        pixels = np.random.default_rng(0).uniform(-1, 1, (count, 256))
+        rows = (" ".join(f"{place}:{value:.2f}" for place, value in enumerate(row, 1)) for row in pixels)
+        (folder / file).write_bytes(
+            bz2.compress("\n".join(f"{at % 10 + 1} {row}" for at, row in enumerate(rows)).encode())
+        )
+    return folder
+
+
+@pytest.fixture
+def roots(
+    mnist_root: Path, picture_root: Path, cifar_root: Path, usps_root: Path, downloaded: None
+) -> Mapping[str, Path]:
+    """The folder of each dataset that the package does not carry."""
+    roots = {"MNIST": mnist_root, "MNISTM": mnist_root, "ImageFolder": picture_root}
+    return roots | {"CIFAR10": cifar_root, "USPS": usps_root}
 
 
 def name(path: Path) -> str:
@@ -83,12 +108,11 @@ def pictures_of(model: LightningModule) -> set[str]:
 
 @pytest.mark.parametrize("config", TECHNIQUES, ids=name)
 def test_config_runs_through_every_stage(
-    config: Path, tmp_path: Path, mnist_root: Path, picture_root: Path, cifar_root: Path, downloaded: None
+    config: Path, tmp_path: Path, roots: Mapping[str, Path], picture_root: Path
 ) -> None:
     words = ["--config", str(config), "--config", str(CONFIGS / "overlay/debug.yaml"), f"--run.dir={tmp_path}"]
     # large networks need their time, and so does what is measured and laid out over many examples
     words += ["--data.init_args.batch_size=8", "--data.init_args.eval_batch_size=16", "--pictures.n_samples=9"]
-    roots = {"MNIST": mnist_root, "MNISTM": mnist_root, "ImageFolder": picture_root, "CIFAR10": cifar_root}
     data = yaml.safe_load(config.read_text())["data"]
     domains = {f"data.init_args.{name}": data["init_args"].get(name) for name in ("source", "target")}
     for key, chosen in {"data": data, **domains}.items():
