@@ -6,6 +6,9 @@ Everything runs in a process of its own, one after the other, on one thread. Tra
 its callbacks and loggers (Weights & Biases offline) against benchmarks/hand_loop.py, the same training written by hand.
 Its validation is not timed, and neither is the first epoch. GAN training is that of configs/gan/mnist.yaml against
 benchmarks/gan_hand_loop.py likewise, without validation and in epochs of 100 batches.
+
+Transfer compares two trainings of this command line, on scikit-learn's digits: of a new layer on the kept features of
+the shipped classifier, under `Espalier`, and of that whole network, in the column beside it.
 """
 
 import argparse
@@ -21,7 +24,7 @@ from statistics import median
 
 from benchmarks.commands import ROOT, number
 
-ROWS = ("training", "gan", "data", "start", "memory")
+ROWS = ("training", "gan", "transfer", "data", "start", "memory")
 GAN_BATCHES, GAN_BATCH_SIZE = 100, 64
 
 
@@ -58,7 +61,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=ROWS, default=ROWS, help="only these rows")
     arguments = parser.parse_args()
     root, epochs, only = os.path.abspath(arguments.root), arguments.epochs + 1, arguments.only
-    trained, by_hand, gan, gan_by_hand, loaded, by_sample = ([] for _ in range(6))
+    trained, by_hand, gan, gan_by_hand, frozen, full, loaded, by_sample = ([] for _ in range(8))
     starts = []
     with tempfile.TemporaryDirectory() as runs:
         for _ in range(arguments.pairs):
@@ -70,6 +73,11 @@ def main() -> None:
                 gan.append(measure("cli.py", *fit("gan/mnist", runs, epochs), *part, f"--data.init_args.root={root}"))
                 part = [f"--epochs={epochs}", f"--batches={GAN_BATCHES}"]
                 gan_by_hand.append(measure("-m", "benchmarks.gan_hand_loop", f"--root={root}", *part))
+            if "transfer" in only:
+                whole = ["--data.init_args.train_per_class=null", "--data.init_args.batch_size=64"]
+                words = [*fit("transfer/digits", runs, epochs), *whole, "--trainer.limit_val_batches=0"]
+                frozen.append(measure("cli.py", *words, "--unfreezing.strategy=frozen"))
+                full.append(measure("cli.py", *words, "--unfreezing.strategy=full"))
             if "data" in only:
                 loaded.append(measure("-m", "benchmarks.loading", f"--root={root}", "--by=module"))
                 by_sample.append(measure("-m", "benchmarks.loading", f"--root={root}", "--by=sample"))
@@ -79,6 +87,9 @@ def main() -> None:
     rows = {
         "training": Row("training, samples/s", rates(trained), rates(by_hand), truediv, "ratio at least 0.93"),
         "gan": Row("GAN training, generator steps/s", steps, steps_by_hand, truediv, "ratio at least 0.9"),
+        "transfer": Row(
+            "transfer, frozen and whole, samples/s", rates(frozen), rates(full), truediv, "ratio at least 10"
+        ),
         "data": Row("data alone, images/s", rates(loaded), rates(by_sample), truediv, "ratio at least 12"),
         "start": Row("from the command to the first step done, s", starts, [], truediv, "under 10"),
         "memory": Row("peak memory, MB", memories(trained), memories(by_hand), sub, "at most 300 more"),
