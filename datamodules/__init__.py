@@ -1,6 +1,6 @@
 """DataModules; importing this package makes their names known to the command line."""
 
-from datamodules.augmentation import KeyedAugmentation
+from datamodules.augmentation import BatchTransform, KeyedAugmentation
 from datamodules.batch import (
     DomainBatch,
     ImageBatch,
@@ -17,6 +17,7 @@ from datamodules.images import ImageDataModule
 from datamodules.in_memory import InMemoryImages
 from datamodules.mnist_m import MNISTM
 from datamodules.moons import TwoMoons
+from datamodules.photo_augmentation import PhotoAugmentation
 from datamodules.points import GaussianGrid, GaussianMixture, GaussianRing
 from datamodules.resumable import ResumableDataModule
 from datamodules.sampler import EvaluationSampler, PairSampler, ResumableSampler
@@ -29,6 +30,7 @@ __all__ = [
     "MNISTM",
     "SVHN",
     "USPS",
+    "BatchTransform",
     "BlendedDigits",
     "Digits",
     "DomainBatch",
@@ -46,6 +48,7 @@ __all__ = [
     "OracleBatch",
     "OracleDomainPair",
     "PairSampler",
+    "PhotoAugmentation",
     "PointBatch",
     "ResumableDataModule",
     "ResumableSampler",

@@ -27,8 +27,8 @@ class ImageDataModule(ResumableDataModule[ImageDataset]):
     Args:
         image_size: Side in pixels of the square that images are resized to; None leaves them as they are.
         grayscale: Reduce colour to one channel of luma.
-        augmentation: Transforms (`torchvision.transforms.v2`) of the training images on the device, in turn, each image
-            with random draws of its own; see `KeyedAugmentation`.
+        augmentation: Transforms (`torchvision.transforms.v2`, `PhotoAugmentation`) of the training images on the
+            device, in turn, each image with random draws of its own; see `KeyedAugmentation`.
         val_size: Share of the training images held out for validation, in [0, 1), stratified by class.
         split_seed: Seed of that split; not `seed`, so that runs with different seeds share it.
         **kwargs: See `ResumableDataModule`; `seed` is that of the augmentation, too.
