@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import Transform
 from datamodules.seeding import derive_seed, keyed_uniform
 
 
-class BatchTransform(Transform):
+class BatchTransform(Transform):  # type: ignore[misc]  # torchvision has no types
     """A transform of whole batches, in which every image has random numbers of its own.
 
     A subclass implements `change`, and says how many random numbers it needs for an image. Called as torchvision's

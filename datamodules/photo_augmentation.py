@@ -137,7 +137,8 @@ def crop_and_flip(image: Tensor, box: Tensor, flip: Tensor) -> Tensor:
     across = torch.where(flip.unsqueeze(1), width - 1 - across, across)  # (B, W)
     y = _sources(down, top, rows, height).to(image.dtype)  # (B, H)
     x = _sources(across, left, columns, width).to(image.dtype)
-    grid = torch.stack(torch.broadcast_tensors(x.unsqueeze(1), y.unsqueeze(2)), dim=3)  # (B, H, W, 2)
+    shape = (len(image), height, width)
+    grid = torch.stack([x.unsqueeze(1).expand(shape), y.unsqueeze(2).expand(shape)], dim=3)  # (B, H, W, 2)
     return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 

@@ -43,7 +43,8 @@ def keyed_uniform(index: Tensor, draws: int, *keys: int) -> Tensor:
     """
     state = _finalised(index + _signed(derive_seed(*keys)))
     steps = torch.tensor([_signed(_GOLDEN * step) for step in range(1, draws + 1)], device=index.device)
-    return _shifted(_finalised(state.unsqueeze(1) + steps), 11).double() / 2**53
+    number = _shifted(_finalised(state.unsqueeze(1) + steps), 11)
+    return number.double() / 2**53
 
 
 def _finalised(state: Tensor) -> Tensor:
@@ -55,7 +56,8 @@ def _finalised(state: Tensor) -> Tensor:
 
 def _shifted(state: Tensor, bits: int) -> Tensor:
     """Shifts to the right without regard to the sign."""
-    return (state >> bits) & (2 ** (64 - bits) - 1)
+    shifted: Tensor = (state >> bits) & (2 ** (64 - bits) - 1)
+    return shifted
 
 
 def _signed(number: int) -> int:
