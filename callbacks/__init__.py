@@ -2,6 +2,7 @@
 
 from callbacks.checkpoint import Checkpoint, newest_whole
 from callbacks.checkpoint_file import misfit, read_checkpoint
+from callbacks.classifier_pictures import ClassifierPictures
 from callbacks.collapse import CollapseWarning
 from callbacks.divergence import DivergedError, DivergenceGuard
 from callbacks.domain_pictures import DomainPictures
@@ -45,6 +46,7 @@ __all__ = [
     "RUN_ID_VARIABLE",
     "USER_ERRORS",
     "Checkpoint",
+    "ClassifierPictures",
     "CollapseWarning",
     "CommandTrainer",
     "DivergedError",

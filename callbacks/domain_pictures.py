@@ -1,6 +1,6 @@
 """Pictures of what becomes of two domains: their features, the decision boundary, the confusions of the target."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from callbacks.class_names import class_names
+from callbacks.confusion_drawing import confusion_table, confusions
 from callbacks.domain_drawing import (
     Classes,
     Decision,
     Plane,
     boundary_panels,
     class_scatter,
-    confusion_table,
     domain_scatter,
 )
 from callbacks.predictions import Arrays, gather_parts, load_arrays, merge_parts, save_arrays, stack
@@ -129,7 +130,7 @@ class DomainPictures(Callback):
             return
         source, target = self._domains
         predicted, label = (torch.from_numpy(self._confused[key]).long() for key in ("predicted", "label"))
-        names = _class_names(trainer, 1 + int(max(predicted.max(), label.max(), source.labels().max())))
+        names = class_names(trainer, 1 + int(max(predicted.max(), label.max(), source.labels().max())))
         classes, domains = Classes(source.labels(), target.labels(), names), _domains(pl_module)
         accuracy = (
             f"{float((predicted == label).double().mean()):.1%} of {len(label):,} {domains[1]} test examples right"
@@ -141,7 +142,7 @@ class DomainPictures(Callback):
         if decision := _decision(state):
             figure = boundary_panels({"": decision}, self._points(), classes, domains, accuracy)
             self._publish(trainer, "test_boundary", figure)
-        counts = torch.bincount(label * len(names) + predicted, minlength=len(names) ** 2).view(len(names), -1)
+        counts = confusions(label, predicted, len(names))
         self._publish(trainer, "test_confusion", confusion_table(counts, names, accuracy))
 
     def _draw_then_and_now(self, trainer: Trainer, model: LightningModule, before: Arrays, now: str) -> None:
@@ -155,7 +156,7 @@ class DomainPictures(Callback):
             self._publish(trainer, "domains", figure)
         decisions = {name: decision for name, arrays in states.items() if (decision := _decision(arrays))}
         if decisions:
-            names = _class_names(trainer, state["probability"].shape[-1])
+            names = class_names(trainer, state["probability"].shape[-1])
             classes = Classes(self._domains[SOURCE].labels(), None, names)
             figure = boundary_panels(decisions, self._points(), classes, domains, "What the model decides where")
             self._publish(trainer, "boundary", figure)
@@ -270,12 +271,6 @@ def _range(points: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     low, high = points.amin(dim=0), points.amax(dim=0)
     margin = 0.08 * (high - low).amax().clamp(min=1e-6)
     return (low - margin).numpy(), (high + margin).numpy()
-
-
-def _class_names(trainer: Trainer, at_least: int) -> Sequence[str]:
-    """Names of the classes that the data tell, or numbers."""
-    names = getattr(getattr(trainer, "datamodule", None), "class_names", None) or ()
-    return names if len(names) >= at_least else [str(place) for place in range(at_least)]
 
 
 def _domains(model: LightningModule) -> tuple[str, str]:

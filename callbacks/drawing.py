@@ -125,9 +125,9 @@ def _panel(images: Tensor, columns: int, row_labels: Sequence[str], column_label
     """One grid of images with labels to the left of its rows and above its columns."""
     grid = image_grid(images, columns)
     height, width, _ = grid.shape
-    left = math.ceil(max(map(_text_width, row_labels)) + MARGIN + MARGIN // 2) if row_labels else 0
+    left = math.ceil(max(map(text_width, row_labels)) + MARGIN + MARGIN // 2) if row_labels else 0
     top = round(FONT_SIZE * DPI / 72) + MARGIN if column_labels else 0
-    figure = _blank(left + width, top + height)
+    figure = blank(left + width, top + height)
     figure.figimage(grid.numpy(), xo=left, yo=0, origin="upper")
     text_style: dict[str, Any] = {"fontsize": FONT_SIZE, "color": INK}
     row_pitch = (height - GAP) / max(len(row_labels), 1)
@@ -142,12 +142,13 @@ def _panel(images: Tensor, columns: int, row_labels: Sequence[str], column_label
     return figure
 
 
-def _blank(width: int, height: int) -> Figure:
+def blank(width: int, height: int) -> Figure:
     """An empty figure of so many pixels; the tenth keeps the canvas from rounding down."""
     return Figure(figsize=((width + 0.1) / DPI, (height + 0.1) / DPI), dpi=DPI, facecolor="white")
 
 
-def _text_width(text: str) -> float:
+def text_width(text: str) -> float:
+    """Returns about how many pixels wide a line of text is."""
     return float(TextPath((0, 0), text, size=FONT_SIZE).get_extents().width) * DPI / 72
 
 

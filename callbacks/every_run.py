@@ -5,6 +5,7 @@ from typing import Any
 from lightning.pytorch import Callback
 
 from callbacks.checkpoint import Checkpoint
+from callbacks.classifier_pictures import ClassifierPictures
 from callbacks.collapse import CollapseWarning
 from callbacks.divergence import DivergenceGuard
 from callbacks.domain_pictures import DomainPictures
@@ -44,4 +45,5 @@ def callbacks_of_every_run(
         Throughput(),
         TargetPredictions(),
         DomainPictures(),
+        ClassifierPictures(),
     ]

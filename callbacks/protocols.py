@@ -235,6 +235,26 @@ class FineTunable(Embedding, Protocol):
         ...
 
 
+@runtime_checkable
+class Classifying(Protocol):
+    """A model that learned from labels to name the class of an image.
+
+    Its ``test_step`` returns ``probability``, float32 (B, K), of the classes, ``label`` and ``index``, int64 (B,).
+    """
+
+    def feature_maps(self, image: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Returns the last maps that still have places, and what follows from them.
+
+        Args:
+            image: float32 (B, C, H, W) in [0, 1].
+
+        Returns:
+            Maps (B, C', H', W') and logits (B, K), the latter a function of the former that gradients flow through;
+            None if the network has no such maps.
+        """
+        ...
+
+
 SOURCE, TARGET = 0, 1  # places of the two domains among the loaders of an `Adapting` model's evaluation
 
 

@@ -33,6 +33,14 @@ class Featured(Protocol):
         """Features of images, (B, C, H, W) -> (B, D)."""
 
 
+@runtime_checkable
+class Mapped(Protocol):
+    """A network whose classes are told from maps that have places."""
+
+    def feature_maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The last maps (B, C', H', W') of images (B, C, H, W), and the network's output (B, K), which follows."""
+
+
 class Classifier(SingleLossTechnique):
     """Supervised classification by cross-entropy: what features learned without labels are measured against.
 
@@ -40,7 +48,8 @@ class Classifier(SingleLossTechnique):
         image_shape: (C, H, W); the CLI takes it from the data.
         num_classes: number of classes, K; the CLI takes it from the data.
         network: makes the network from the image shape and the number of classes; `ConvClassifier` if not given. Its
-            `features` method, where it has one, gives the codes for pictures and for `predict`.
+            `features` method, where it has one, gives the codes for pictures and for `predict`, and `feature_maps` the
+            maps for Grad-CAM.
         label_smoothing: share of the target that is spread evenly over all classes, in [0, 1).
         optimizer: see `SingleLossTechnique`.
         scheduler: see `SingleLossTechnique`.
@@ -76,6 +85,10 @@ class Classifier(SingleLossTechnique):
         """The network's features, or its logits if it has none to show, (B, C, H, W) -> (B, D)."""
         return self.network.features(image) if isinstance(self.network, Featured) else self(image)
 
+    def feature_maps(self, image: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The network's last maps (B, C', H', W') and the logits (B, K) that come from them; None if it has none."""
+        return self.network.feature_maps(image) if isinstance(self.network, Mapped) else None
+
     def loss(self, batch: Any) -> ClassifierTerms:
         """Cross-entropy and accuracy of a labelled batch."""
         return self.terms(batch, self(batch.image))
@@ -89,6 +102,12 @@ class Classifier(SingleLossTechnique):
         if not hasattr(batch, "label"):
             raise ValueError(f"a classifier needs labels, and a {type(batch).__name__} has none: choose labelled data")
         return classification_terms(logits, batch.label, self.label_smoothing)
+
+    def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """Log the terms of the loss as means over the test part, and give the probabilities of the classes."""
+        logits = self(batch.image)
+        self.log_terms("test", self.terms(batch, logits), batch)
+        return {"probability": logits.float().softmax(1), **label_and_index(batch)}
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Codes and predicted classes of a batch, with the labels where known."""

@@ -127,10 +127,11 @@ class DeepBeliefNetwork(StackedClassifier):
             sums, counts = zip(*((image.sum(0), len(image)) for image in data.training_images()), strict=True)
             self._data_mean = (torch.stack(sums).sum(0) / sum(counts)).flatten().to(self.device)
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:
+    def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Log also the first machine's mean free energy."""
-        super().test_step(batch, batch_idx)
+        outputs = super().test_step(batch, batch_idx)
         self.log_means({"test/layer1/free_energy": self._first.free_energy(batch.image.flatten(1)).mean()}, batch)
+        return outputs
 
     def on_test_epoch_end(self) -> None:
         """Log the first machine's log partition function with its standard error, and the mean log-likelihood."""

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from networks.shapes import ImageShape
 
+_AFTER_MAPS = 4  # layers of the body after the last maps: pooling, flattening, the linear layer, its ReLU
+
 
 class ConvClassifier(nn.Module):
     """Stages of 3x3 convolution, batch normalisation, ReLU and 2x2 pooling, then features, then the classes.
@@ -57,6 +59,19 @@ class ConvClassifier(nn.Module):
         """What the classes are told from, (B, C, H, W) -> (B, features), none negative."""
         features: Tensor = self.body(image)
         return features
+
+    def feature_maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps of the last convolution, before they are pooled, and what `forward` gives.
+
+        Args:
+            image: (B, C, H, W).
+
+        Returns:
+            (B, C', H', W'), none negative, and logits (B, num_classes), which depend on them.
+        """
+        maps: Tensor = self.body[:-_AFTER_MAPS](image)
+        logits: Tensor = self.head(self.dropout(self.body[-_AFTER_MAPS:](maps)))
+        return maps, logits
 
     def forward(self, image: Tensor) -> Tensor:
         """Log-odds of the classes up to a constant, (B, C, H, W) -> (B, num_classes)."""

@@ -14,7 +14,6 @@ from callbacks.domain_drawing import (
     Plane,
     boundary_panels,
     class_scatter,
-    confusion_table,
     domain_scatter,
 )
 
@@ -75,16 +74,3 @@ def test_the_targets_rings_are_grey_where_its_classes_are_not_known(known: bool)
         (tint,) = figure.axes[panel].images
         assert np.allclose(tint.get_array()[10, 0] - 1, 0.38 * (source.get_facecolor()[0, :3] - 1))
     assert (f"{DOMAINS[1]}, class unknown" in legend(figure)) != known
-
-
-def test_a_table_tells_shares_counts_and_the_accuracy_of_each_class() -> None:
-    counts = torch.tensor([[30, 10, 0], [0, 1200, 0], [0, 0, 0]])
-    figure = confusion_table(counts, ("ant", "bee", "cat"), "title")
-    assert texts(figure) == ["75%", "30", "25%", "10", "100%", "1,200", "75.0%", "100.0%", "none", "accuracy"]
-    (image,) = figure.axes[0].images
-    assert image.get_array().tolist() == [[0.75, 0.25, 0], [0, 1, 0], [0, 0, 0]]  # rows are true
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["ant", "bee", "cat"]
-
-
-def test_a_large_table_has_colours_only() -> None:
-    assert texts(confusion_table(torch.eye(31).long(), [str(name) for name in range(31)], "title")) == ["accuracy"]

@@ -14,7 +14,7 @@ import yaml
 from lightning import LightningModule
 
 import cli
-from callbacks.protocols import Adapting, Embedding, Filtered, Generative, Reconstructive
+from callbacks.protocols import Adapting, Classifying, Embedding, Filtered, Generative, Reconstructive
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 OVERLAYS = sorted((CONFIGS / "overlay").glob("*.yaml"))
@@ -103,6 +103,10 @@ def pictures_of(model: LightningModule) -> set[str]:
         kinds = {"reconstructions": Reconstructive, "domains": Adapting}
     names = {f"{name}.png" for name, kind in kinds.items() if isinstance(model, kind)}
     names |= {f"test_{name}" for name in names}
+    if isinstance(model, Classifying):
+        names |= {"test_confusion.png", "test_misclassified.png"}
+        if model.feature_maps(torch.zeros(2, *model.hparams["image_shape"])) is not None:
+            names.add("test_grad_cam.png")
     return names | ({"filters.png"} if isinstance(model, Filtered) else set())
 
 

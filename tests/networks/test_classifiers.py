@@ -24,6 +24,17 @@ def test_any_size_gives_features_and_logits(
     torch.testing.assert_close(network(image), network.head(network.features(image)))
 
 
+def test_maps_are_those_before_the_last_pooling_and_lead_to_the_logits() -> None:
+    network = ConvClassifier(ImageShape(1, 9, 6), 10, [4, 7]).eval()
+    image = torch.rand(3, 1, 9, 6)
+    maps, logits = network.feature_maps(image)
+    assert maps.shape == (3, 7, 5, 3)
+    assert maps.min() == 0
+    assert torch.equal(logits, network(image))
+    (slope,) = torch.autograd.grad(logits.sum(), maps)
+    assert slope.any()
+
+
 def test_dropout_acts_in_training_only() -> None:
     network = ConvClassifier(ImageShape(1, 8, 8), 10, dropout=0.5)
     image = torch.rand(4, 1, 8, 8)
