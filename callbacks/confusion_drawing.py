@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
 from callbacks.drawing import DPI, FONT_SIZE, INK, SPLIT_COLORS
 
+_EDGE = 0.09  # inches around everything
 _READABLE = 20  # classes of a table whose cells hold numbers
 
 
@@ -40,7 +42,8 @@ def confusion_table(counts: Tensor, names: Sequence[str], title: str) -> Figure:
     cell = 1.0 if classes <= 4 else 0.56 if classes <= _READABLE else 11.0 / classes
     beside = 1.6 / cell  # the width of the bars and their numbers, in cells
     inches = cell * classes
-    figure = Figure(figsize=(inches + 2.5, inches + 1.2), dpi=DPI, facecolor="white", layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=_EDGE, h_pad=_EDGE)
+    figure = Figure(figsize=(inches + 2.5, inches + 1.2), dpi=DPI, facecolor="white", layout=layout)
     axes = figure.subplots()
     axes.set_title(title, fontsize=FONT_SIZE + 1, color=INK, loc="left", pad=24)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)

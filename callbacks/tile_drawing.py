@@ -17,7 +17,7 @@ WRONG = SPLIT_COLORS["val"]  # the colour of what is said of a predicted class t
 _WIDEST = 1300  # pixels that a figure is wide at most, if its tiles leave a choice
 _EDGE = 10  # pixels around everything
 _LINE = round(1.35 * FONT_SIZE * DPI / 72)  # pixels from one line of text to the next
-_NAME = 16  # letters of a class's name that are shown
+_NAME = 14  # letters of a class's name that are shown
 _HEAT = 0.55  # weight of the heat over an image
 
 Line = tuple[str, str]

@@ -68,5 +68,5 @@ def test_a_sheet_without_tiles_is_its_title() -> None:
 
 
 def test_long_names_are_cut() -> None:
-    assert shortened("0123456789abcdef") == "0123456789abcdef"
-    assert shortened("0123456789abcdefg") == "0123456789abcde\N{HORIZONTAL ELLIPSIS}"
+    assert shortened("0123456789abcd") == "0123456789abcd"
+    assert shortened("0123456789abcde") == "0123456789abc\N{HORIZONTAL ELLIPSIS}"
