@@ -6,7 +6,7 @@ from typing import Literal
 from lightning.pytorch import LightningModule, Trainer, callbacks
 from lightning.pytorch.utilities import rank_zero_warn
 
-from callbacks.protocols import pretrains
+from callbacks.training_protocols import pretrains
 
 
 class EarlyStopping(callbacks.EarlyStopping):

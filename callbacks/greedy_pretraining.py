@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from callbacks.checkpoint import copy_durably
 from callbacks.encoding import encoded, joined
-from callbacks.protocols import LayerWise, TrainingSet
+from callbacks.training_protocols import LayerWise, TrainingSet
 
 READOUT, FINE_TUNING = "readout", "fine_tuning"
 _REFERENCE = 1000  # training images that a phase is compared on

@@ -7,7 +7,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from callbacks.protocols import HiddenLayers, pretrains
+from callbacks.protocols import HiddenLayers
+from callbacks.training_protocols import pretrains
 
 
 class LayerGradients(Callback):

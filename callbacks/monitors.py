@@ -6,8 +6,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
 from callbacks import checkpoint, early_stopping
-from callbacks.protocols import pretrains
 from callbacks.settings import SettingsError, nearest
+from callbacks.training_protocols import pretrains
 
 _KEYS = {checkpoint.Checkpoint: "checkpoint", early_stopping.EarlyStopping: "early_stopping"}
 

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from callbacks.encoding import encoded, joined
-from callbacks.protocols import FineTunable, ImageParts
+from callbacks.training_protocols import FineTunable, ImageParts
 from networks import FeatureCache
 
 Strategy = Literal["full", "frozen", "last_blocks", "gradual", "linear_probe_then_finetune"]
