@@ -8,6 +8,8 @@ from matplotlib.lines import Line2D
 
 from callbacks.drawing import DPI, FONT_SIZE, tidy
 
+_ENTRY = 1.6  # inches that an entry of the legend takes
+
 
 def panels_of(rows: int, columns: int) -> tuple[Figure, Any]:
     """An empty figure, and its panels as an array (rows, columns) of Axes."""
@@ -20,6 +22,7 @@ def panels_of(rows: int, columns: int) -> tuple[Figure, Any]:
 
 
 def add_legend(figure: Figure, colors: Mapping[str, Any]) -> None:
-    """Name the colours, in one row above the panels."""
+    """Name the colours above the panels, in as many rows as their width asks for."""
     handles = [Line2D([], [], color=color, linewidth=1.6, label=name) for name, color in colors.items()]
-    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False, fontsize=FONT_SIZE)
+    columns = max(1, min(len(handles), int(figure.get_figwidth() / _ENTRY)))
+    figure.legend(handles=handles, loc="outside upper right", ncols=columns, frameon=False, fontsize=FONT_SIZE)

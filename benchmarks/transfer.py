@@ -98,7 +98,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--dir", default="runs", type=Path, help="folder of the runs")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--domains", nargs="+", choices=DOMAINS, default=list(DOMAINS))
-    parser.add_argument("--labels", nargs="+", type=int, default=[5, 20, 100], help="of each class")
+    parser.add_argument("--labels", nargs="+", type=int, default=[1, 10, 100], help="of each class")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=60, help="of training, for every way")
     parser.add_argument("--report", action="store_true", help="run nothing, show what there is")

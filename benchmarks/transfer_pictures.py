@@ -33,10 +33,12 @@ def draw_accuracies(found: Mapping[str, Mapping[str, Mapping[int, Sequence[float
             above = [max(by_labels[count]) - average for average, count in zip(means, labels, strict=True)]
             line = {"color": COLORS[way], "linewidth": 1.4, "marker": "o", "markersize": 3}
             axes.errorbar(labels, means, (below, above), capsize=2, elinewidth=0.8, **line)
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(FixedLocator(labels))
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.set_xticklabels([str(count) for count in labels])
+        numbers = sorted({count for by_labels in ways.values() for count in by_labels})
+        axes.set_xscale("log")
+        axes.set_xlim(numbers[0] / 1.5, numbers[-1] * 1.5)
+        axes.xaxis.set_major_locator(FixedLocator(numbers))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticklabels([str(count) for count in numbers])
         axes.set_title(domain, fontsize=FONT_SIZE + 1, color=INK)
         axes.set_xlabel("labels a class", fontsize=FONT_SIZE, color=INK)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -7,12 +7,14 @@ from lightning.pytorch import LightningModule, Trainer, callbacks
 from lightning.pytorch.utilities import rank_zero_warn
 
 from callbacks.training_protocols import pretrains
+from callbacks.unfreezing import Unfreezing
 
 
 class EarlyStopping(callbacks.EarlyStopping):
     """Stops a run whose monitored metric has not improved for a while.
 
-    Where a model is trained in phases, only the last is watched: the others are as long as they were told to be.
+    Where a model is trained in phases, only the last is watched: the others are as long as they were told to be. And
+    where blocks are unfrozen one after the other, only what follows the last of them.
 
     Args:
         monitor: logged metric that is watched; never one of the test part or of pretraining.
@@ -40,10 +42,14 @@ class EarlyStopping(callbacks.EarlyStopping):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Looks at the metric where it follows the epochs, once it is logged."""
-        if not pretrains(pl_module):
+        if self._watches(trainer, pl_module):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Looks at the metric where it follows the validations, once it is logged."""
-        if not pretrains(pl_module):
+        if self._watches(trainer, pl_module):
             super().on_validation_end(trainer, pl_module)
+
+    def _watches(self, trainer: Trainer, pl_module: LightningModule) -> bool:
+        waits = any(isinstance(one, Unfreezing) and one.waits for one in vars(trainer)["callbacks"])
+        return not pretrains(pl_module) and not waits

@@ -127,6 +127,11 @@ class Unfreezing(Callback):
         """How many blocks an epoch trains, from the head downwards."""
         return sum(first <= epoch for first in self._epochs)
 
+    @property
+    def waits(self) -> bool:
+        """Whether there are blocks that a later epoch of this fit unfreezes."""
+        return self._trained is not None and self._trained < len(self._epochs)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin, or go on, with the blocks of the epoch at hand; what follows may be its validation."""
         self._follow(trainer, pl_module)
@@ -147,10 +152,10 @@ class Unfreezing(Callback):
         Warns:
             UserWarning: with the number of blocks.
         """
-        if self._trained is not None and self._trained < len(self._epochs) and not trainer.should_stop:
+        if self.waits and not trainer.should_stop:
             rank_zero_warn(
-                f"training ended with {self._trained} of {len(self._epochs)} blocks unfrozen: raise trainer.max_steps "
-                f"or trainer.max_time, or lower unfreezing.{_NEEDED[self.strategy]}"
+                f"training ended with {self._trained} of {len(self._epochs)} blocks unfrozen: raise trainer.max_steps, "
+                f"or lower unfreezing.{_NEEDED[self.strategy]}"
             )
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW
 from torchvision.transforms.v2 import RandomAffine
 
-from callbacks import Resumption, RNGState, Unfreezing
+from callbacks import EarlyStopping, Resumption, RNGState, Unfreezing
 from datamodules import Digits
 from lit_models import VAE, TransferClassifier
 from networks import ImageShape, MixUp
@@ -333,6 +333,13 @@ def test_a_second_fit_trains_what_its_own_strategy_says(tmp_path: Path) -> None:
 def test_a_run_that_ends_before_the_last_block_is_unfrozen_says_so(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="training ended with 1 of 3 blocks unfrozen: .* unfreezing.schedule"):
         fit(tmp_path, Unfreezing(**STRATEGIES["gradual"]), max_steps=8)
+
+
+@pytest.mark.parametrize(("name", "last"), [("full", 1), ("gradual", 3), ("probe", 3), ("frozen", 1)])
+def test_patience_is_counted_from_the_last_unfreezing(name: str, last: int, tmp_path: Path) -> None:
+    stopping = EarlyStopping(patience=1, min_delta=100)  # nothing is an improvement but the first value
+    fit(tmp_path, Unfreezing(**STRATEGIES[name]), callbacks=[stopping], max_epochs=6)
+    assert stopping.stopped_epoch == last
 
 
 @pytest.mark.parametrize(
