@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -212,7 +213,11 @@ def principal_plane(codes: Tensor) -> tuple[Tensor, Tensor]:
         float64 (N, 2), the coordinates, and float64 (2,), the share of the variance that each explains.
     """
     centred = (codes - codes.mean(dim=0)).double()
-    variances, directions = torch.linalg.eigh(centred.T @ centred)  # ascending
+    if centred.shape[1] <= centred.shape[0]:
+        variances, directions = torch.linalg.eigh(centred.T @ centred)  # ascending
+    else:  # the same variances, of a smaller matrix
+        variances, rows = torch.linalg.eigh(centred @ centred.T)
+        directions = F.normalize(centred.T @ rows[:, -2:], dim=0)
     directions = directions[:, -2:].flip(1)  # (D, 2)
     largest = directions.gather(0, directions.abs().argmax(dim=0, keepdim=True))
     share = variances[-2:].flip(0).clamp(min=0) / variances.clamp(min=0).sum().clamp(min=1e-300)

@@ -9,10 +9,12 @@ _HINTS = logging.getLogger("lightning.pytorch.utilities.rank_zero")
 
 
 def leave_out_noise() -> None:
-    """Leave out an advertisement, a deprecation and a suspicion that are the libraries' own affair."""
+    """Leave out an advertisement, a deprecation and two suspicions that are the libraries' own affair."""
     _HINTS.addFilter(_is_no_advertisement)
     warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")  # a moving average is
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.* is deprecated")
+    # where a setting may be a class or a name, the parser takes a misspelt name for a class; its own error follows
+    warnings.filterwarnings("ignore", message="(?s).*Unable to serialize instance")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from lit_models.pretrained_runs import RUNS, checkpoint_of_run, network_of_check
 from networks import Backbone, ImageShape, Preparation, Pretrained
 from networks.pretrained import MNIST_CLASSIFIER, load_pretrained, read_file, shipped_classifier, state_in
 from networks.torchvision_networks import (
+    TorchvisionName,
     check_torchvision_name,
     is_torchvision,
     torchvision_network,
@@ -28,7 +29,7 @@ _OTHERS = "names of torchvision's weights go with the name of a network of torch
 class BackboneSource(NamedTuple):
     """What a user says of a backbone; see `TransferClassifier` for each."""
 
-    backbone: BackboneFactory | str | None
+    backbone: TorchvisionName | BackboneFactory | str | None
     weights: str | None
     image_size: int | None
     margin: int

@@ -11,6 +11,7 @@ from lit_models.backbones import BackboneFactory, BackboneSource
 from lit_models.base import OptimizerFactory, SchedulerFactory, label_and_index
 from lit_models.classifier import Classifier, ClassifierTerms
 from networks import Backbone, Block, FeatureCache, ImageShape, Mixed, Mixing, TransferNetwork
+from networks.torchvision_networks import TorchvisionName
 from objectives import accuracy, mixed_cross_entropy
 
 
@@ -58,7 +59,7 @@ class TransferClassifier(Classifier):
         self,
         image_shape: tuple[int, int, int],
         num_classes: int,
-        backbone: BackboneFactory | str | None = None,
+        backbone: TorchvisionName | BackboneFactory | str | None = None,
         weights: str | None = None,
         image_size: int | None = None,
         margin: int = 0,

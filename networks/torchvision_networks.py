@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
@@ -14,6 +14,11 @@ from torchvision import models
 
 from networks.pretrained import read_file
 from networks.shapes import ImageShape
+
+if TYPE_CHECKING:
+    TorchvisionName = str
+else:  # one of the names, so that the command line does not take it for the path of a class
+    TorchvisionName = Literal[tuple(models.list_models(module=models))]
 
 _COLOURS = 3
 _AUXILIARY = {"googlenet": ("aux1", "aux2"), "inception_v3": ("AuxLogits",)}  # classifiers half way

@@ -124,18 +124,20 @@ def test_no_classes_need_no_legend_and_many_get_a_colour_bar(labels: Tensor | No
     assert len(figure.axes) == axes
 
 
-def test_principal_plane_agrees_with_an_independent_library() -> None:
+@pytest.mark.parametrize("shape", [(200, 6), (20, 300)])
+def test_principal_plane_agrees_with_an_independent_library(shape: tuple[int, int]) -> None:
     from sklearn.decomposition import PCA
 
-    codes = torch.randn(200, 6, dtype=torch.float64) @ torch.randn(6, 6, dtype=torch.float64)
+    codes = torch.randn(shape, dtype=torch.float64) @ torch.randn(shape[1], shape[1], dtype=torch.float64)
     plane, share = principal_plane(codes)
     reference = PCA(2).fit(codes.numpy())
     assert torch.allclose(plane.abs(), torch.tensor(reference.transform(codes.numpy())).abs(), atol=1e-9)
     assert torch.allclose(share, torch.tensor(reference.explained_variance_ratio_))
 
 
-def test_principal_plane_of_a_collapsed_code_is_a_point() -> None:
-    plane, share = principal_plane(torch.ones(5, 3))
+@pytest.mark.parametrize("dimensions", [3, 9])
+def test_principal_plane_of_a_collapsed_code_is_a_point(dimensions: int) -> None:
+    plane, share = principal_plane(torch.ones(5, dimensions))
     assert torch.equal(plane, torch.zeros(5, 2, dtype=torch.float64))
     assert torch.equal(share, torch.zeros(2, dtype=torch.float64))
 

@@ -145,7 +145,10 @@ def check_overlays(config: Path, overlays: list[Path], capsys: pytest.CaptureFix
     printed = yaml.safe_load(capsys.readouterr().out)
     for key, value in expected.items():
         assert value.items() <= printed[key].items()
-    assert printed["model"]["class_path"].endswith(yaml.safe_load(config.read_text())["model"]["class_path"])
+    given = yaml.safe_load(config.read_text())["model"]
+    assert printed["model"]["class_path"].endswith(given["class_path"])
+    plain = {key: value for key, value in given["init_args"].items() if not isinstance(value, dict | list)}
+    assert plain.items() <= printed["model"]["init_args"].items()
 
 
 @pytest.mark.parametrize("config", TECHNIQUES, ids=name)
