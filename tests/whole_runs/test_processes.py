@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 TEN_STEPS = (
     "--trainer.max_steps=10",
     "--trainer.precision=64-true",
+    "--trainer.limit_val_batches=0",
     "--trainer.sync_batchnorm=true",
     "--trainer.callbacks+=comparable.Comparable",
     "--wandb.mode=disabled",
