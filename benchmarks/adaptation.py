@@ -12,8 +12,8 @@ means over the seeds. `selected`, `last` and `oracle` are accuracies on the targ
 epoch, of the last one, and of that which the target's labels would have chosen. A technique whose mean accuracy is
 below that of the source alone is named under the table: its adaptation did harm.
 
-With `--augment` the source's training images are turned, shifted, scaled and sheared, in every row alike. Those of the
-target stay as they are, and so does the row `target_only`, which does not look at the source.
+With `--augment source target` the training images of both domains are turned, shifted, scaled and sheared, in every row
+alike; with one of the names, those of that domain.
 
 A run that has been tested is read, not trained again; one that was interrupted is continued. `--report` only reads. The
 table is also written beside the runs.
@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 from benchmarks.commands import ROOT, average, place, results, run_here, train
 
+DOMAINS = ("source", "target")
 SOURCE_ONLY, TARGET_ONLY = "source_only", "target_only"
 TECHNIQUES = (SOURCE_ONLY, "dann", "dan", "deep_coral", "cdan", "mcd", "drcn", "dsn", TARGET_ONLY)
 PAIRS = {"mnist-mnistm": ("MNIST", "MNISTM"), "mnist-usps": ("MNIST", "USPS"), "usps-mnist": ("USPS", "MNIST")}
@@ -90,7 +91,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=10_000, help="of training, for every technique")
     parser.add_argument("--validations", type=int, default=10, help="in each run, evenly spaced")
-    parser.add_argument("--augment", action="store_true", help="turn, shift, scale and shear the source's images")
+    parser.add_argument("--augment", nargs="+", choices=DOMAINS, help="turn, shift, scale and shear their images")
     parser.add_argument("--report", action="store_true", help="run nothing, show what there is")
     parser.add_argument("--quick", action="store_true", help=f"one seed, {QUICK['steps']} steps")
     arguments = parser.parse_args(words)
@@ -107,7 +108,7 @@ def experiment(arguments: argparse.Namespace) -> Path:
     """The folder of runs of one length."""
     dir: Path = arguments.dir
     name = f"benchmark-adaptation-{arguments.steps}-{arguments.validations}"
-    return dir / (f"{name}-augmented" if arguments.augment else name)
+    return dir / "-".join([name, *(["augmented", *_augmented(arguments)] if arguments.augment else [])])
 
 
 def folder(row: Row, arguments: argparse.Namespace) -> Path:
@@ -118,13 +119,12 @@ def folder(row: Row, arguments: argparse.Namespace) -> Path:
 def changes(row: Row, arguments: argparse.Namespace) -> list[str]:
     """The configuration, and what a row changes in it."""
     words = [f"--config={ROOT / 'configs' / row.technique / 'mnist.yaml'}", f"--seed_everything={row.seed}"]
-    for domain, name in zip(("source", "target"), PAIRS[row.pair], strict=True):
+    for domain, name in zip(DOMAINS, PAIRS[row.pair], strict=True):
         key = f"--data.init_args.{domain}"
         words += [f"{key}={name}", f"{key}.init_args.root={arguments.root}"]
         words += [f"{key}.init_args.photos={arguments.photos}"] if name == "MNISTM" else []
         words += [f"{key}.init_args.image_size=28"] if name == "USPS" else []
-    if arguments.augment:
-        words.append(f"--data.init_args.source.init_args.augmentation={json.dumps([AFFINE])}")
+        words += [f"{key}.init_args.augmentation={json.dumps([AFFINE])}"] if domain in _augmented(arguments) else []
     # epochs of equal length, whatever the sizes of the domains, with a validation after each
     return [
         *words,
@@ -157,9 +157,10 @@ def table(found: Found, arguments: argparse.Namespace) -> str:
             for name, values in accuracies.items()
             if source and name != SOURCE_ONLY and mean(values) < mean(source)
         ]
-    images = "augmented" if arguments.augment else "as they are"
+    augmented = _augmented(arguments)
+    images = f"images of the {' and the '.join(augmented)} augmented" if augmented else "images as they are"
     lengths = f"{arguments.steps:,} steps, {arguments.validations} validations in each run"
-    texts.append(f"{lengths}; the source's images {images}.")
+    texts.append(f"{lengths}; {images}.")
     return "\n\n".join(texts)
 
 
@@ -172,6 +173,10 @@ def gap_closed(values: list[float], source: list[float] | None, target: list[flo
 
 def _of(found: Found, pair: str, technique: str) -> list[Mapping[str, float]]:
     return [result for row, result in found.items() if (row.pair, row.technique) == (pair, technique)]
+
+
+def _augmented(arguments: argparse.Namespace) -> list[str]:
+    return [domain for domain in DOMAINS if domain in (arguments.augment or [])]
 
 
 def _percent(share: float) -> str:

@@ -62,18 +62,26 @@ def test_domains_of_a_pair_are_named_with_their_folders() -> None:
     assert not any("photos" in word for word in words)
 
 
-def test_the_source_alone_is_augmented_if_wanted(capsys: pytest.CaptureFixture[str]) -> None:
-    words = changes(Row("mnist-usps", "dann", 0), parse(["--augment"]))
+@pytest.mark.parametrize("augmented", [[], ["source"], ["source", "target"]])
+def test_the_images_of_the_named_domains_are_augmented(
+    augmented: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = parse(["--augment", *augmented] if augmented else [])
     with pytest.raises(SystemExit, match="0"):
-        cli.main(["fit", *words, "--print_config"])
+        cli.main(["fit", *changes(Row("mnist-usps", "dann", 0), arguments), "--print_config"])
     data = yaml.safe_load(capsys.readouterr().out)["data"]["init_args"]
-    (transform,) = data["source"]["init_args"]["augmentation"]
-    assert transform["class_path"].endswith("RandomAffine")
-    assert transform["init_args"]["scale"] == [0.7, 1.3]
-    assert data["target"]["init_args"]["augmentation"] is None
-    assert adaptation.folder(Row("mnist-usps", "dann", 0), parse([])) != adaptation.folder(
-        Row("mnist-usps", "dann", 0), parse(["--augment"])
-    )
+    for domain in ("source", "target"):
+        transforms = data[domain]["init_args"]["augmentation"]
+        assert (transforms is not None) == (domain in augmented)
+        for transform in transforms or []:
+            assert transform["class_path"].endswith("RandomAffine")
+            assert transform["init_args"]["scale"] == [0.7, 1.3]
+
+
+def test_runs_of_other_images_are_in_other_folders() -> None:
+    choices = ([], ["--augment", "source"], ["--augment", "target"], ["--augment", "target", "source"])
+    folders = {adaptation.folder(Row("mnist-usps", "dann", 0), parse(words)) for words in choices}
+    assert len(folders) == len(choices)
 
 
 def test_table_says_what_is_gained_and_what_did_harm() -> None:
