@@ -67,7 +67,7 @@ class BackboneSource(NamedTuple):
         shape = self._shape(data, given)
         headless = False
         if factory is not None:
-            network = factory(shape, num_classes)
+            network = _made(factory, shape, num_classes)
         elif given is not None and given.network is not None:
             network, headless = given.network(), given.headless
         else:
@@ -134,6 +134,16 @@ def find_weights(weights: str, others: str = _OTHERS) -> Pretrained:
         )
     content = read_file(path)
     return network_of_checkpoint(path, content, state_in(content, path))
+
+
+def _made(factory: BackboneFactory, shape: ImageShape, num_classes: int) -> nn.Module:
+    try:
+        return factory(shape, num_classes)
+    except TypeError as error:
+        raise ValueError(
+            f"backbone is not made of an image shape and a number of classes ({error}): name a classifier of "
+            "torchvision, or a class that takes the two"
+        ) from None
 
 
 def _take_over(backbone: Backbone, given: Pretrained) -> None:

@@ -187,6 +187,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"backbone": lambda shape, classes: nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten())},
         "Sequential has no recognisable classification layer: its last one is Conv2d '0' and it gives 144 values",
     ),
+    "not of a shape and classes": (
+        {"backbone": nn.Linear},
+        "backbone is not made of an image shape and a number of classes (",
+    ),
     "size of the shipped": (
         {"backbone": None, "image_size": 32},
         "image_size is 32: the network of weights 'MNIST classifier 89bf4908' takes 28x28, leave it out",
