@@ -12,6 +12,8 @@ to what the weights have seen, MNIST-M, digits on photographs in grey, is not.
 - `full`: everything, the lower the slower;
 - `probe_then_finetune`: the new layer alone for a quarter of the epochs, then as `full`.
 
+With `--equal-rates` all blocks have the learning rate of the new layer instead.
+
 The tables give the accuracy of the test, the CPU seconds of `fit` without the loading of data, the epochs until the
 accuracy on 1,000 validation images was 95 % of the best that any way had with the same labels (and how many runs came
 so far, if not all), and the number of parameters that were trained. A way whose mean accuracy is below that from
@@ -43,6 +45,7 @@ WAYS = (SCRATCH, "feature_extraction", "last_blocks", "full", "probe_then_finetu
 DOMAINS = {"usps": "USPS", "mnistm": "MNISTM"}
 CLASSES = 10
 CLOSE = 0.95  # of the best accuracy
+_EQUAL_RATES = ["--model.init_args.backbone_rate=1", "--model.init_args.layer_decay=1"]
 QUICK = {"seeds": [0], "labels": [10], "epochs": 40}
 
 
@@ -101,6 +104,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--labels", nargs="+", type=int, default=[1, 10, 100], help="of each class")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=60, help="of training, for every way")
+    parser.add_argument("--equal-rates", action="store_true", help="no slower learning below the new layer")
     parser.add_argument("--report", action="store_true", help="run nothing, show what there is")
     parser.add_argument("--quick", action="store_true", help="one seed, ten labels a class, fewer epochs")
     arguments = parser.parse_args(words)
@@ -114,9 +118,9 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 
 
 def experiment(arguments: argparse.Namespace) -> Path:
-    """The folder of runs of one length."""
+    """The folder of runs of one length and kind."""
     dir: Path = arguments.dir
-    return dir / f"benchmark-transfer-{arguments.epochs}"
+    return dir / f"benchmark-transfer-{arguments.epochs}{'-equal-rates' if arguments.equal_rates else ''}"
 
 
 def folder(row: Row, arguments: argparse.Namespace) -> Path:
@@ -137,6 +141,7 @@ def changes(row: Row, arguments: argparse.Namespace) -> list[str]:
         f"--data.init_args.split_seed={row.seed}",
         f"--data.init_args.batch_size={batch_size(row.labels)}",
         *_of_way(row.way, arguments.epochs),
+        *(_EQUAL_RATES if arguments.equal_rates or row.way == SCRATCH else []),
         f"--trainer.max_epochs={arguments.epochs}",
         "--trainer.limit_val_batches=1",
         "--trainer.accelerator=cpu",
@@ -156,12 +161,11 @@ def _of_way(way: str, epochs: int) -> list[str]:
     }
     strategy, *more = strategies[way]
     words = ["--unfreezing.probe_epochs=null", f"--unfreezing.strategy={strategy}", *more]
-    if way == SCRATCH:  # the same network and no weights, learnt everywhere at the same rate
+    if way == SCRATCH:  # the same network and no weights
         made = json.loads((ROOT / "networks" / "weights" / "mnist_classifier.json").read_text())["network"]
         network = {"class_path": "ConvClassifier", "init_args": made}
         words += ["--model.init_args.weights=null", f"--model.init_args.backbone={json.dumps(network)}"]
         words += ["--model.init_args.image_size=28"]
-        words += ["--model.init_args.backbone_rate=1", "--model.init_args.layer_decay=1"]
     return words
 
 
@@ -206,7 +210,8 @@ def tables(found: Found, arguments: argparse.Namespace) -> str:
                 both = f"{mean(values):.1%}, and from scratch {mean(scratch):.1%}"
                 harm.append(f"**{way} did harm on {domain} with {labels} labels a class**: {both}.")
         texts += ["\n".join(lines), *harm]
-    texts.append(f"{arguments.epochs} epochs in each run.")
+    rates = "; one learning rate for all blocks" if arguments.equal_rates else ""
+    texts.append(f"{arguments.epochs} epochs in each run{rates}.")
     return "\n\n".join(texts)
 
 

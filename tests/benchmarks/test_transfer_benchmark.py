@@ -62,8 +62,8 @@ def test_every_run_is_made_once_and_read_from_its_files(
     assert len(ran.words) == count
 
 
-def given(way: str, domain: str = "usps") -> dict[str, str]:
-    words = changes(Row(domain, 20, way, 3), parse(["--root=R", "--photos=P", "--epochs=40"]))
+def given(way: str, domain: str = "usps", *more: str) -> dict[str, str]:
+    words = changes(Row(domain, 20, way, 3), parse(["--root=R", "--photos=P", "--epochs=40", *more]))
     return dict(word.removeprefix("--").split("=", 1) for word in words)
 
 
@@ -75,6 +75,16 @@ def test_ways_differ_in_nothing_but_the_way() -> None:
     weights = {way: given(way).get("model.init_args.weights") for way in WAYS}
     assert weights == {**dict.fromkeys(WAYS, None), "scratch": "null"}
     assert given("probe_then_finetune")["unfreezing.probe_epochs"] == "10"
+
+
+def test_blocks_can_have_one_learning_rate() -> None:
+    rates = ("model.init_args.backbone_rate", "model.init_args.layer_decay")
+    slower, equal = given("full"), given("full", "usps", "--equal-rates")
+    assert not slower.keys() & set(rates)
+    assert equal == slower | dict.fromkeys(rates, "1")
+    assert given("scratch", "usps", "--equal-rates") == given("scratch")
+    folders = {transfer.experiment(parse(words)) for words in ([], ["--equal-rates"])}
+    assert len(folders) == 2
 
 
 def test_both_domains_come_as_the_network_knows_images() -> None:
