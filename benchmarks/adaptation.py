@@ -43,7 +43,7 @@ AFFINE = {
         "interpolation": "bilinear",
     },
 }
-QUICK = {"seeds": [0], "steps": 100, "validations": 2}
+QUICK = {"pairs": ["mnist-usps"], "seeds": [0], "steps": 100, "validations": 2}
 
 
 class Row(NamedTuple):
@@ -93,7 +93,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--validations", type=int, default=10, help="in each run, evenly spaced")
     parser.add_argument("--augment", nargs="+", choices=DOMAINS, help="turn, shift, scale and shear their images")
     parser.add_argument("--report", action="store_true", help="run nothing, show what there is")
-    parser.add_argument("--quick", action="store_true", help=f"one seed, {QUICK['steps']} steps")
+    parser.add_argument("--quick", action="store_true", help=f"one pair and seed, {QUICK['steps']} steps")
     arguments = parser.parse_args(words)
     if arguments.quick:
         vars(arguments).update(QUICK)
