@@ -190,7 +190,7 @@ def test_classes_are_called_by_their_names(tmp_path: Path) -> None:
 
     pictures = Kept()
     trainer_in(tmp_path, pictures).test(Oracle(), datamodule=Named(), verbose=False)
-    assert texts(pictures.figures["test_misclassified"])[2:4] == ["ant  45.0%", "a class with a …  10.0%"]
+    assert texts(pictures.figures["test_misclassified"])[2:4] == ["ant  45.0%", "a class with …  10.0%"]
 
 
 def test_two_processes_draw_what_one_does(tmp_path: Path) -> None:
