@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from benchmarks.commands import ROOT, average, place, results, run_here, train
+from benchmarks.commands import ROOT, average, results, train_and_test
 
 DOMAINS = ("source", "target")
 SOURCE_ONLY, TARGET_ONLY = "source_only", "target_only"
@@ -70,8 +70,7 @@ def main(words: list[str] | None = None) -> None:
         for number, row in enumerate(rows, start=1):
             run = folder(row, arguments)
             if not (run / "test.json").exists():
-                train(run, *changes(row, arguments), here=True)
-                run_here("test", *place(run))
+                train_and_test(run, *changes(row, arguments), here=True, best=True)
                 print(f"{number}/{len(rows)} {run.name}", flush=True)
     found = {row: results(run) for row in rows if ((run := folder(row, arguments)) / "test.json").exists()}
     text = table(found, arguments)

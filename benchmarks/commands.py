@@ -62,12 +62,20 @@ def train(folder: Path, *words: str, here: bool = False) -> None:
     (folder / "seconds.json").write_text(json.dumps({"fit": round(time.perf_counter() - start, 1)}) + "\n")
 
 
-def train_and_test(folder: Path, *words: str) -> None:
-    """As `train`, then test what the last step has made if that has not been done; it writes `test.json`."""
+def train_and_test(folder: Path, *words: str, here: bool = False, best: bool = False) -> None:
+    """As `train`, then test what came of it if that has not been done; it writes `test.json`.
+
+    Args:
+        folder: see `train`.
+        words: see `train`.
+        here: whether to do both in this process.
+        best: whether to test the checkpoint that the run has chosen, and not what the last step has made.
+    """
     if (folder / "test.json").exists():
         return
-    train(folder, *words)
-    run("test", *place(folder), f"--ckpt_path={folder / 'checkpoints' / 'last.ckpt'}")
+    train(folder, *words, here=here)
+    last = [] if best else [f"--ckpt_path={folder / 'checkpoints' / 'last.ckpt'}"]
+    (run_here if here else run)("test", *place(folder), *last)
 
 
 def sample(folder: Path, n: int) -> Path:

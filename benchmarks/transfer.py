@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks.commands import ROOT, average, place, results, run_here, train
+from benchmarks.commands import ROOT, average, results, train_and_test
 from benchmarks.pretraining_report import read_metrics
 from benchmarks.stopwatch import FitSeconds
 from benchmarks.transfer_pictures import draw_accuracies, draw_learning
@@ -79,8 +79,7 @@ def main(words: list[str] | None = None) -> None:
         for number, row in enumerate(rows, start=1):
             run = folder(row, arguments)
             if not (run / "test.json").exists():
-                train(run, *changes(row, arguments), here=True)
-                run_here("test", *place(run), f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}")
+                train_and_test(run, *changes(row, arguments), here=True)
                 print(f"{number}/{len(rows)} {run.name}", flush=True)
     found = {row: read(run) for row in rows if ((run := folder(row, arguments)) / "test.json").exists()}
     text = tables(found, arguments)

@@ -1,12 +1,11 @@
 """Pictures of what a classifier says of the test data: its confusions, its worst mistakes, and where it looks."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -17,7 +16,7 @@ from callbacks.drawing import INK
 from callbacks.grad_cam import grad_cam
 from callbacks.predictions import Arrays, gather_parts, merge_parts, stack
 from callbacks.protocols import Classifying
-from callbacks.publishing import publish
+from callbacks.publishing import DrawingCallback
 from callbacks.tile_drawing import WRONG, Line, Tile, columns_for, shortened, tile, tile_sheet
 from callbacks.undisturbed import undisturbed
 
@@ -27,7 +26,7 @@ COLUMNS = 10
 SEED = 0
 
 
-class ClassifierPictures(Callback):
+class ClassifierPictures(DrawingCallback):
     """Draws what a ``Classifying`` model said in a test, into the run's ``media/`` folder and to Weights & Biases.
 
     - ``test_confusion.png``: how often each class was taken for which
@@ -38,13 +37,10 @@ class ClassifierPictures(Callback):
 
     They are of the whole test part, over all processes; that of rank zero draws. A new picture replaces the one before.
     A batch whose ``x`` is no images gets the first only.
-
-    Attributes:
-        paths: the pictures of this run so far, in the order in which they were first drawn.
     """
 
     def __init__(self) -> None:
-        self.paths: list[Path] = []
+        super().__init__()
         self._said: list[Arrays] = []
         self._shown: Arrays = {}
         self._classes = 0
@@ -97,11 +93,6 @@ class ClassifierPictures(Callback):
             self._publish(trainer, "test_misclassified", _mistake_sheet(mistakes, wrong, names, title))
             if figure := _grad_cam_sheet(pl_module, right, mistakes, names):
                 self._publish(trainer, "test_grad_cam", figure)
-
-    def _publish(self, trainer: Trainer, name: str, figure: Figure) -> None:
-        path = publish(trainer, name, figure)
-        if path not in self.paths:
-            self.paths.append(path)
 
 
 def shown(said: Arrays) -> NDArray[np.intp]:

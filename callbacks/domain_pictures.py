@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,7 +23,7 @@ from callbacks.domain_drawing import (
 )
 from callbacks.predictions import Arrays, gather_parts, load_arrays, merge_parts, save_arrays, stack
 from callbacks.protocols import SOURCE, TARGET, Adapting
-from callbacks.publishing import batches_seen, publish
+from callbacks.publishing import DrawingCallback, batches_seen
 from callbacks.undisturbed import undisturbed
 
 FILE = "domains_before.npz"
@@ -35,7 +34,7 @@ _GRID = 160  # points along each side of the plane
 SEED = 0
 
 
-class DomainPictures(Callback):
+class DomainPictures(DrawingCallback):
     """Draws the two domains of an ``Adapting`` model, into the run's ``media/`` folder and to Weights & Biases.
 
     When training ends, and after a validation of its own:
@@ -57,13 +56,10 @@ class DomainPictures(Callback):
     picture replaces the one before, and drawing leaves no trace in training (``undisturbed``).
 
     Source: van der Maaten & Hinton, "Visualizing Data using t-SNE" (2008), with their 50 principal components before.
-
-    Attributes:
-        paths: the pictures of this run so far, in the order in which they were first drawn.
     """
 
     def __init__(self) -> None:
-        self.paths: list[Path] = []
+        super().__init__()
         self._domains = (_Examples(), _Examples())
         self._tested: list[dict[str, Tensor]] = []
         self._confused: Arrays = {}
@@ -185,11 +181,6 @@ class DomainPictures(Callback):
         assert source is not None
         assert target is not None
         return Plane(source, target)
-
-    def _publish(self, trainer: Trainer, name: str, figure: Figure) -> None:
-        path = publish(trainer, name, figure)
-        if path not in self.paths:
-            self.paths.append(path)
 
     @property
     def _seen(self) -> bool:

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -34,7 +33,7 @@ from callbacks.protocols import (
     LatentGenerative,
     Reconstructive,
 )
-from callbacks.publishing import batches_seen, forget_later_frames, publish, publish_frame
+from callbacks.publishing import DrawingCallback, batches_seen, forget_later_frames, publish_frame
 from callbacks.undisturbed import undisturbed
 from metrics import KnownModes
 
@@ -43,7 +42,7 @@ PATHS, STEPS = 8, 10  # between samples, and images on each
 SWEEP = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 
 
-class Pictures(Callback):
+class Pictures(DrawingCallback):
     """Draws whatever the model's methods allow, into the run's ``media/`` folder and to Weights & Biases.
 
     - ``reconstructions.png`` if it is ``Reconstructive``: input, noisy input if it is ``Corrupting``, reconstruction
@@ -73,9 +72,6 @@ class Pictures(Callback):
         n_filters: units in the panel of filters. They are the first ones, which show the dead among them, and are the
             same in every picture.
 
-    Attributes:
-        paths: the pictures of this run so far, in the order in which they were first drawn.
-
     Raises:
         ValueError: if an argument is below 1.
     """
@@ -100,13 +96,13 @@ class Pictures(Callback):
         for name, value in sizes.items():
             if value < 1:
                 raise ValueError(f"{name} is {value}: choose 1 or more")
+        super().__init__()
         self.every_n_epochs = every_n_epochs
         self.n_images = n_images
         self.n_samples = n_samples
         self.traversal_dims = traversal_dims
         self.scatter_points = scatter_points
         self.n_filters = n_filters
-        self.paths: list[Path] = []
         self._examples = Examples(max(n_images, scatter_points), scatter_points)
         self._periods = 0
         self._drawn_at = -1
@@ -172,14 +168,9 @@ class Pictures(Callback):
                 figure = draw(model)
             if figure is None:
                 continue
-            path = publish(trainer, prefix + name, figure)
-            self._note(path)
+            path = self._publish(trainer, prefix + name, figure)
             if name == "samples" and trainer.state.fn == TrainerFn.FITTING:
                 self._note(publish_frame(trainer, path))
-
-    def _note(self, path: Path) -> None:
-        if path not in self.paths:
-            self.paths.append(path)
 
     def _drawings(self, trainer: Trainer) -> dict[str, Callable[[Any], Figure | None]]:
         if self._examples.are_points:

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from matplotlib.figure import Figure
@@ -15,6 +15,27 @@ from callbacks.whole_file import whole_file
 MOST_FRAMES = 60
 _SIDE = 500  # pixels that a frame has at most
 _FRAME_MS, _LAST_MS = 120, 1500
+
+
+class DrawingCallback(Callback):
+    """A callback that draws pictures of a run, and knows which.
+
+    Attributes:
+        paths: the pictures of this run so far, in the order in which they were first drawn.
+    """
+
+    def __init__(self) -> None:
+        self.paths: list[Path] = []
+
+    def _publish(self, trainer: Trainer, name: str, figure: Figure) -> Path:
+        """Publishes a figure as `publish` does, and notes where it is."""
+        path = publish(trainer, name, figure)
+        self._note(path)
+        return path
+
+    def _note(self, path: Path) -> None:
+        if path not in self.paths:
+            self.paths.append(path)
 
 
 def publish(trainer: Trainer, name: str, figure: Figure) -> Path:

@@ -73,7 +73,7 @@ class FineTunable(Embedding, Protocol):
 
     Attributes:
         cached: codes of the training and of the validation images, which steps take by a batch's ``index`` and do not
-            compute, where they are set.
+            compute, where they are set; the model lets them go at the end of a fit.
     """
 
     cached: FeatureCache | None

@@ -158,11 +158,6 @@ class Unfreezing(Callback):
                 f"or lower unfreezing.{_NEEDED[self.strategy]}"
             )
 
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let the codes go."""
-        if isinstance(pl_module, FineTunable):
-            pl_module.cached = None
-
     def _plan(self, blocks: int) -> list[int]:
         if self.strategy == "last_blocks" and (self.blocks or 0) > blocks:
             raise ValueError(f"unfreezing.blocks is {self.blocks}: the backbone has {blocks}, choose as many or fewer")

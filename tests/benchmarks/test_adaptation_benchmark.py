@@ -22,7 +22,6 @@ def result(accuracy: float) -> dict[str, float]:
 def ran(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder(result(0.5))
     monkeypatch.setattr(commands, "run_here", recorder)
-    monkeypatch.setattr(adaptation, "run_here", recorder)
     return recorder
 
 

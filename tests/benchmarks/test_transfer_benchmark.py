@@ -1,12 +1,14 @@
 """The comparison of ways to use pretrained weights: what it runs, what it skips, and what it prints."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
 from lightning import Trainer
 from PIL import Image
+from recorder import Recorder
 
 from benchmarks import commands, transfer
 from benchmarks.stopwatch import FitSeconds
@@ -15,31 +17,23 @@ from datamodules import Digits
 from lit_models import TransferClassifier
 
 
-class Recorder:
-    """Stands in for runs: notes their words, and writes what they would."""
+class TrainedRecorder(Recorder):
+    """Writes also what a training leaves to be read."""
 
-    def __init__(self) -> None:
-        self.words: list[tuple[str, ...]] = []
-
-    def __call__(self, *words: str) -> None:
-        self.words.append(words)
-        given = dict(word.split("=", 1) for word in words if "=" in word)
-        folder = Path(given["--run.dir"], given["--run.experiment"], given["--run.id"])
-        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        if words[0] == "test":
-            (folder / "test.json").write_text(json.dumps({"test/accuracy": 0.5}))
-            return
-        (folder / "metrics.csv").write_text("step,epoch,val/accuracy\n4,0,0.25\n9,1,0.5\n")
-        (folder / FitSeconds.FILE).write_text(json.dumps({"seconds": 2.5}))
-        states = {0: {"exp_avg": torch.zeros(3, 2)}, 1: {"exp_avg": torch.zeros(4)}}
-        torch.save({"optimizer_states": [{"state": states}]}, folder / "checkpoints" / "last.ckpt")
+    def write(self, stage: str, given: Mapping[str, str], folder: Path) -> None:
+        super().write(stage, given, folder)
+        if stage == "fit":
+            (folder / "metrics.csv").write_text("step,epoch,val/accuracy\n4,0,0.25\n9,1,0.5\n")
+            (folder / FitSeconds.FILE).write_text(json.dumps({"seconds": 2.5}))
+            states = {0: {"exp_avg": torch.zeros(3, 2)}, 1: {"exp_avg": torch.zeros(4)}}
+            (folder / "checkpoints").mkdir()
+            torch.save({"optimizer_states": [{"state": states}]}, folder / "checkpoints" / "last.ckpt")
 
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    recorder = Recorder()
+    recorder = TrainedRecorder({"test/accuracy": 0.5})
     monkeypatch.setattr(commands, "run_here", recorder)
-    monkeypatch.setattr(transfer, "run_here", recorder)
     return recorder
 
 
