@@ -6,6 +6,8 @@ from datamodules.batch import (
     ImageBatch,
     OracleBatch,
     PointBatch,
+    SequencePairBatch,
+    TokenBatch,
     UnlabelledImageBatch,
     UnlabelledPointBatch,
 )
@@ -52,6 +54,8 @@ __all__ = [
     "PointBatch",
     "ResumableDataModule",
     "ResumableSampler",
+    "SequencePairBatch",
+    "TokenBatch",
     "TorchvisionImages",
     "TwoMoons",
     "UnlabelledImageBatch",

@@ -98,3 +98,37 @@ class OracleBatch(NamedTuple):
     """
 
     target: ImageBatch | PointBatch
+
+
+class TokenBatch(NamedTuple):
+    """Sequences of tokens, for a model of what comes next.
+
+    Attributes:
+        token: int64 (B, T), what the model reads.
+        target: int64 (B, T), what it has to say after each; `networks.tokens.PAD` where it is asked nothing.
+        characters: int64 (B,), characters that the targets of each sequence stand for.
+        index: int64 (B,), position of each sequence in its part of the data.
+        tokens: Targets that are asked for, in the whole batch.
+    """
+
+    token: Tensor
+    target: Tensor
+    characters: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+    tokens: int
+
+
+class SequencePairBatch(NamedTuple):
+    """Sequences of tokens, and those that they are to be turned into.
+
+    Attributes:
+        source: int64 (B, S), each ends with EOS, and `networks.tokens.PAD` fills it up.
+        target: int64 (B, T), each begins with BOS and ends with EOS, and PAD fills it up.
+        index: int64 (B,), position of each pair in its part of the data.
+        tokens: Tokens of the targets without BOS and PAD, in the whole batch.
+    """
+
+    source: Tensor
+    target: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+    tokens: int

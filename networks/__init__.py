@@ -28,10 +28,16 @@ from networks.residual_gan import ResidualDiscriminator, ResidualGenerator
 from networks.shapes import ImageShape
 from networks.stack import StackNetwork
 from networks.stack_layers import AutoencoderLayer, DenoisingLayer, LayerStep, SparseLayer, StackLayer
+from networks.tokens import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 from networks.transfer import TransferNetwork
 
 __all__ = [
+    "BOS",
+    "EOS",
+    "PAD",
     "RBM",
+    "SPECIAL_TOKENS",
+    "UNK",
     "Activation",
     "AutoencoderLayer",
     "Backbone",

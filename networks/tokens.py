@@ -1,0 +1,7 @@
+"""Token numbers that mean the same in every vocabulary."""
+
+PAD, BOS, EOS, UNK = range(4)
+"""Filling behind the end of a sequence, its beginning, its end, and what the vocabulary does not have."""
+
+SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
+"""Their names, in order."""
