@@ -2,6 +2,7 @@
 
 from networks.activations import Activation, activation_class
 from networks.adversarial_mlp import MLPDiscriminator, MLPGenerator
+from networks.attention import AttentionModule, MultiHeadAttention, recorded_attention
 from networks.backbone import Backbone, FeatureCache
 from networks.batch_norm import CPUSyncBatchNorm
 from networks.blocks import Block, blocks_of
@@ -9,10 +10,12 @@ from networks.classifiers import ConvClassifier
 from networks.convolutional import ConvDecoder, ConvEncoder
 from networks.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
 from networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from networks.decoding import Advance, State, beam_search, greedy
 from networks.differentiable_augmentation import DifferentiableAugmentation
 from networks.domain_batch_norm import DomainBatchNorm, at_domain, with_domain_statistics
 from networks.domain_decoders import domain_decoder
 from networks.domain_features import ConvFeatures, MLPFeatures, default_features, width_of
+from networks.embedding import ScaledEmbedding, TokenEmbedding
 from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures, RawFeatures
 from networks.gradient_reversal import GradientReversal, reverse_gradient
 from networks.heads import MLPHead, domain_discriminator
@@ -21,15 +24,21 @@ from networks.mixing import CutMix, Mixed, Mixing, MixUp
 from networks.mlp import MLPDecoder, MLPEncoder
 from networks.moving_average import MovingAverage
 from networks.noise import FreshNoise, KeyedNoise, Noise, SeededNoise
+from networks.positions import Positions, RotaryPositions, rotate, rotation, sinusoids
 from networks.preparation import Preparation
 from networks.pretrained import Pretrained
 from networks.rbm import RBM, BinaryRBM, GaussianRBM
+from networks.recurrent import RecurrentLM, RecurrentSeq2Seq
+from networks.recurrent_decoders import RecurrentState
 from networks.residual_gan import ResidualDiscriminator, ResidualGenerator
 from networks.shapes import ImageShape
 from networks.stack import StackNetwork
 from networks.stack_layers import AutoencoderLayer, DenoisingLayer, LayerStep, SparseLayer, StackLayer
+from networks.text_generation import generate, sample_next
 from networks.tokens import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 from networks.transfer import TransferNetwork
+from networks.transformer import TransformerLM, TransformerSeq2Seq, TransformerState
+from networks.transformer_layers import BlockOptions, TransformerDecoder, TransformerEncoder
 
 __all__ = [
     "BOS",
@@ -39,11 +48,14 @@ __all__ = [
     "SPECIAL_TOKENS",
     "UNK",
     "Activation",
+    "Advance",
+    "AttentionModule",
     "AutoencoderLayer",
     "Backbone",
     "Bernoulli",
     "BinaryRBM",
     "Block",
+    "BlockOptions",
     "CPUSyncBatchNorm",
     "ConvClassifier",
     "ConvDecoder",
@@ -80,25 +92,47 @@ __all__ = [
     "Mixed",
     "Mixing",
     "MovingAverage",
+    "MultiHeadAttention",
     "Noise",
+    "Positions",
     "Preparation",
     "Pretrained",
     "RawFeatures",
+    "RecurrentLM",
+    "RecurrentSeq2Seq",
+    "RecurrentState",
     "ResidualDiscriminator",
     "ResidualGenerator",
+    "RotaryPositions",
     "SaltAndPepperCorruption",
+    "ScaledEmbedding",
     "SeededNoise",
     "SparseLayer",
     "StackLayer",
     "StackNetwork",
+    "State",
+    "TokenEmbedding",
     "TransferNetwork",
+    "TransformerDecoder",
+    "TransformerEncoder",
+    "TransformerLM",
+    "TransformerSeq2Seq",
+    "TransformerState",
     "activation_class",
     "at_domain",
+    "beam_search",
     "blocks_of",
     "default_features",
     "domain_decoder",
     "domain_discriminator",
+    "generate",
+    "greedy",
+    "recorded_attention",
     "reverse_gradient",
+    "rotate",
+    "rotation",
+    "sample_next",
+    "sinusoids",
     "width_of",
     "with_domain_statistics",
 ]
