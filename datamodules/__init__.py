@@ -19,10 +19,18 @@ from datamodules.images import ImageDataModule
 from datamodules.in_memory import InMemoryImages
 from datamodules.mnist_m import MNISTM
 from datamodules.moons import TwoMoons
+from datamodules.number_words import NumberWords
+from datamodules.pairs import SequencePairs
+from datamodules.parallel_text import ParallelText
 from datamodules.photo_augmentation import PhotoAugmentation
 from datamodules.points import GaussianGrid, GaussianMixture, GaussianRing
+from datamodules.python_docs import PythonDocs
+from datamodules.random_strings import RandomStrings
+from datamodules.recall import AssociativeRecall, recall_distance
 from datamodules.resumable import ResumableDataModule
 from datamodules.sampler import EvaluationSampler, PairSampler, ResumableSampler
+from datamodules.text import TextDataModule
+from datamodules.text_file import TextFile
 from datamodules.torchvision_sets import CIFAR10, KMNIST, MNIST, SVHN, USPS, FashionMNIST, TorchvisionImages
 
 __all__ = [
@@ -32,6 +40,7 @@ __all__ = [
     "MNISTM",
     "SVHN",
     "USPS",
+    "AssociativeRecall",
     "BatchTransform",
     "BlendedDigits",
     "Digits",
@@ -47,17 +56,25 @@ __all__ = [
     "ImageFolder",
     "InMemoryImages",
     "KeyedAugmentation",
+    "NumberWords",
     "OracleBatch",
     "OracleDomainPair",
     "PairSampler",
+    "ParallelText",
     "PhotoAugmentation",
     "PointBatch",
+    "PythonDocs",
+    "RandomStrings",
     "ResumableDataModule",
     "ResumableSampler",
     "SequencePairBatch",
+    "SequencePairs",
+    "TextDataModule",
+    "TextFile",
     "TokenBatch",
     "TorchvisionImages",
     "TwoMoons",
     "UnlabelledImageBatch",
     "UnlabelledPointBatch",
+    "recall_distance",
 ]

@@ -4,7 +4,11 @@ import inspect
 from typing import Any
 
 from datamodules.images import ImageDataModule
+from datamodules.points import DrawnPoints
 from datamodules.resumable import ResumableDataModule
+
+Domain = ImageDataModule | DrawnPoints
+"""What can be one of a pair: data with a shape and with classes."""
 
 _NOT_OF_A_TARGET = {
     "train_per_class": "reads labels of the target",
@@ -12,7 +16,25 @@ _NOT_OF_A_TARGET = {
 }
 
 
-def refuse_ignored_settings(name: str, domain: ResumableDataModule[Any]) -> None:
+def one_domain(name: str, data: ResumableDataModule[Any]) -> Domain:
+    """Refuse what is not data of one domain.
+
+    Args:
+        name: "source" or "target".
+        data: Any data.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: If they are neither images nor points.
+    """
+    if not isinstance(data, ImageDataModule | DrawnPoints):
+        raise ValueError(f"{name} is a {type(data).__name__}: choose data of one domain, images or points")
+    return data
+
+
+def refuse_ignored_settings(name: str, domain: Domain) -> None:
     """Refuse settings of one domain that the pair has in its place, or that a target cannot have.
 
     Args:
@@ -31,7 +53,7 @@ def refuse_ignored_settings(name: str, domain: ResumableDataModule[Any]) -> None
                 raise ValueError(f"target.{setting}={value!r} {reason}: leave it out")
 
 
-def refuse_misfits(source: ResumableDataModule[Any], target: ResumableDataModule[Any]) -> None:
+def refuse_misfits(source: Domain, target: Domain) -> None:
     """Refuse two domains of different kinds, classes or sizes; a target without classes fits any.
 
     Args:
@@ -47,7 +69,7 @@ def refuse_misfits(source: ResumableDataModule[Any], target: ResumableDataModule
             f"source={type(source).__name__} and target={type(target).__name__} are images and points: "
             "choose two of one kind"
         )
-    names, others = (tuple(domain.class_names) for domain in (source, target))  # type: ignore[attr-defined]
+    names, others = (tuple(domain.class_names) for domain in (source, target))
     if not names:
         raise ValueError(f"source={type(source).__name__} has no labels: sort its pictures into folders of classes")
     unlabelled = isinstance(target, ImageDataModule) and not others

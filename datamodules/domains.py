@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.batch import DomainBatch, ImageBatch, OracleBatch, UnlabelledImageBatch
-from datamodules.domain_fit import refuse_ignored_settings, refuse_misfits
+from datamodules.domain_fit import one_domain, refuse_ignored_settings, refuse_misfits
 from datamodules.images import ImageDataModule
 from datamodules.resumable import Part, ResumableDataModule
 from datamodules.sampler import PairSampler, ResumableSampler
@@ -96,19 +96,16 @@ class DomainPair(ResumableDataModule[PairedExamples]):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.source: ResumableDataModule[Any] = source
-        self.target: ResumableDataModule[Any] = target
+        self.source, self.target = one_domain("source", source), one_domain("target", target)
         self.balanced = balanced
         self.example_name = source.example_name  # type: ignore[misc]  # of this pair's domains
-        for stream, (name, domain) in enumerate((("source", source), ("target", target))):
-            if isinstance(domain, DomainPair):
-                raise ValueError(f"{name} is a {type(domain).__name__}: choose data of one domain")
+        for stream, (name, domain) in enumerate((("source", self.source), ("target", self.target))):
             refuse_ignored_settings(name, domain)
             if isinstance(domain, ImageDataModule) and domain.augmentation is not None:
                 domain.augmentation.seed = derive_seed(self.seed, stream) >> 1  # seeds fit 64 bits with sign
-        refuse_misfits(source, target)
-        if isinstance(target, ImageDataModule):
-            target.stratified = False
+        refuse_misfits(self.source, self.target)
+        if isinstance(self.target, ImageDataModule):
+            self.target.stratified = False
         self._blind: dict[Part, Any] = {}
 
     @property
@@ -119,7 +116,7 @@ class DomainPair(ResumableDataModule[PairedExamples]):
     @property
     def image_shape(self) -> ImageShape:
         """Shape of the images as the model gets them; there is none for points."""
-        shape: ImageShape = self.source.image_shape  # type: ignore[attr-defined]
+        shape: ImageShape = self.source.image_shape  # type: ignore[union-attr]
         return shape._replace(channels=max(shape.channels, self.target.data_shape[0]))
 
     @property
@@ -130,8 +127,7 @@ class DomainPair(ResumableDataModule[PairedExamples]):
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes, those of the source."""
-        names: tuple[str, ...] = self.source.class_names  # type: ignore[attr-defined]
-        return names
+        return self.source.class_names
 
     def prepare_data(self) -> None:
         """Lets both domains find or download what they need, in one process per node."""
@@ -204,7 +200,7 @@ class DomainPair(ResumableDataModule[PairedExamples]):
             ValueError: If this is not `test`, or the target has no labels.
         """
         self._refuse_outside_test("labels")
-        label: Tensor = self.target.dataset("val").label
+        label: Tensor = self.target.dataset("val").label  # type: ignore[union-attr]  # refused above where there are none
         self._drop_labels()
         return label
 
@@ -259,7 +255,7 @@ class DomainPair(ResumableDataModule[PairedExamples]):
     def _refuse_outside_test(self, what: str) -> None:
         if not self._testing():
             raise ValueError(f"the target's {what} would show its labels, which only test reads: run test")
-        if not self.target.num_classes:  # type: ignore[attr-defined]
+        if not self.target.num_classes:
             raise ValueError("the target has no labels to test on: sort its pictures into folders of classes")
 
 
@@ -278,7 +274,7 @@ class OracleDomainPair(DomainPair):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not self.target.num_classes:  # type: ignore[attr-defined]
+        if not self.target.num_classes:
             raise ValueError("the target has no labels to train on: sort its pictures into folders of classes")
         if self.balanced:
             raise ValueError("balanced=True is of no use, the source is not trained on: leave it out")

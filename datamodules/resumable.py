@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_warn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler
 
 from datamodules.sampler import EvaluationSampler, ResumableSampler
 from datamodules.seeding import derive_seed
@@ -40,8 +40,8 @@ ExamplesT = TypeVar("ExamplesT", bound=Examples)
 class ResumableDataModule(LightningDataModule, Generic[ExamplesT]):
     """Examples in a training, a validation and a test part, whose order can be taken up anywhere.
 
-    Subclasses declare `data_shape` before anything is loaded, and load the parts. The test part is loaded only to test,
-    or to predict on it.
+    Subclasses declare what a model must know of the data before anything is loaded, and load the parts. The test part
+    is loaded only to test, or to predict on it.
 
     A checkpoint keeps the place in the epoch, so that a run resumed from it sees exactly the batches that were still
     to come. It is read from the Trainer's progress: workers ask the sampler for indices ahead of time, so the sampler
@@ -85,11 +85,6 @@ class ResumableDataModule(LightningDataModule, Generic[ExamplesT]):
         self.predict_part: Part = predict_part
         self._datasets: dict[Part, ExamplesT] = {}
         self._resume_at: dict[str, int] | None = None
-
-    @property
-    @abstractmethod
-    def data_shape(self) -> tuple[int, ...]:
-        """Shape of one example as the model gets it: (C, H, W) of images, (D,) of points."""
 
     @abstractmethod
     def load_training(self) -> tuple[ExamplesT, ExamplesT | None]:
@@ -135,29 +130,11 @@ class ResumableDataModule(LightningDataModule, Generic[ExamplesT]):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Builds the loader of the shuffled training part; after a checkpoint was loaded it begins where that ended."""
-        dataset, (rank, world_size) = self.dataset("train"), self._process()
+        dataset = self.dataset("train")
         place, self._resume_at = self._resume_at or {"epoch": self._epoch(), "batch": 0}, None
-        size_now = world_size * self.batch_size
-        if (size_then := place.get("global_batch_size", size_now)) != size_now and place["batch"] > 0:
-            rank_zero_warn(
-                f"the checkpoint was made with {size_then} {self.example_name}s a step over all processes, the "
-                f"run goes on with {size_now}: the rest of this epoch skips or repeats {self.example_name}s"
-            )
-        samples = math.ceil(len(dataset) / world_size)
-        if self.drop_last and samples < self.batch_size:
-            raise ValueError(
-                f"batch_size={self.batch_size} with drop_last leaves no batch of {samples} {self.example_name}s: "
-                "reduce batch_size"
-            )
-        sampler = self._training_sampler(
-            dataset,
-            num_replicas=world_size,
-            rank=rank,
-            seed=self.seed,
-            epoch=place["epoch"],
-            start=min(samples, place["batch"] * self.batch_size),
-        )
-        return self._loader(dataset, sampler, self.batch_size, drop_last=self.drop_last)
+        if place["batch"] > 0:
+            self._warn_of_other_batches(place)
+        return self._training_loader(dataset, place["epoch"], place["batch"])
 
     def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
         """Builds the loader of the validation part; none if `val_size` is 0."""
@@ -181,7 +158,7 @@ class ResumableDataModule(LightningDataModule, Generic[ExamplesT]):
         return self.dataset("train").fingerprint()
 
     def state_dict(self) -> dict[str, int]:
-        """Returns the place of the next training batch: epoch, batch, and the batch size over all processes."""
+        """Returns the place of the next training batch: epoch, batch, and how much is one over all processes."""
         assert self.trainer is not None
         loop = self.trainer.fit_loop
         epoch: Any = loop.epoch_progress.current
@@ -192,7 +169,7 @@ class ResumableDataModule(LightningDataModule, Generic[ExamplesT]):
         return {
             "epoch": epoch.started if finished else epoch.started - 1,
             "batch": 0 if finished else batch.processed,
-            "global_batch_size": self._process()[1] * self.batch_size,
+            **self._global_batch(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -215,8 +192,39 @@ class ResumableDataModule(LightningDataModule, Generic[ExamplesT]):
         progress: Any = self.trainer.fit_loop.epoch_progress.current
         return int(progress.processed)
 
+    def _global_batch(self) -> dict[str, int]:
+        return {"global_batch_size": self._process()[1] * self.batch_size}
+
+    def _warn_of_other_batches(self, place: dict[str, int]) -> None:
+        size_now = self._global_batch()["global_batch_size"]
+        if (size_then := place.get("global_batch_size", size_now)) != size_now:
+            rank_zero_warn(
+                f"the checkpoint was made with {size_then} {self.example_name}s a step over all processes, the "
+                f"run goes on with {size_now}: the rest of this epoch skips or repeats {self.example_name}s"
+            )
+
+    def _training_loader(self, dataset: ExamplesT, epoch: int, batch: int) -> DataLoader[Any]:
+        rank, world_size = self._process()
+        samples = math.ceil(self._examples_an_epoch(dataset) / world_size)
+        if self.drop_last and samples < self.batch_size:
+            raise ValueError(
+                f"batch_size={self.batch_size} with drop_last leaves no batch of {samples} {self.example_name}s: "
+                "reduce batch_size"
+            )
+        start = min(samples, batch * self.batch_size)
+        sampler = self._training_sampler(
+            dataset, num_replicas=world_size, rank=rank, seed=self.seed, epoch=epoch, start=start
+        )
+        return self._loader(dataset, sampler, self.batch_size, drop_last=self.drop_last)
+
+    def _examples_an_epoch(self, dataset: ExamplesT) -> int:
+        return len(dataset)
+
     def _training_sampler(self, dataset: ExamplesT, **place: int) -> ResumableSampler:
         return ResumableSampler(dataset, **place)
+
+    def _evaluation_sampler(self, dataset: Any, **process: int) -> EvaluationSampler:
+        return EvaluationSampler(dataset, None, **process)
 
     def _evaluation_loader(self, part: Part, dataset: Examples) -> DataLoader[Any]:
         rank, world_size = self._process()
@@ -224,14 +232,14 @@ class ResumableDataModule(LightningDataModule, Generic[ExamplesT]):
             raise ValueError(
                 f"the {part} part has {len(dataset)} {self.example_name}(s) for {world_size} processes: use fewer"
             )
-        sampler = EvaluationSampler(dataset, num_replicas=world_size, rank=rank)
+        sampler = self._evaluation_sampler(dataset, num_replicas=world_size, rank=rank)
         return self._loader(dataset, sampler, self.eval_batch_size)
 
     def _loader(
         self,
         dataset: Examples,
-        sampler: ResumableSampler | EvaluationSampler,
-        batch_size: int,
+        sampler: DistributedSampler[Any],
+        batch_size: int | None,
         drop_last: bool = False,
     ) -> DataLoader[Any]:
         return DataLoader(

@@ -5,7 +5,9 @@ replace or wrap any other sampler in a distributed run.
 """
 
 import math
-from collections.abc import Iterator, Sized
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence, Sized
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,13 +18,11 @@ from datamodules.seeding import derive_seed
 _SOURCE, _TARGET = range(2)  # streams of the two domains of a pair, so that their orders are independent
 
 
-class ResumableSampler(DistributedSampler[int]):
-    """Shuffles for training: the order is a function of (seed, epoch) alone, and an epoch can be entered midway.
+ItemT = TypeVar("ItemT")
 
-    The order is drawn over the whole data set and dealt to the processes in turn, so batch k of all processes together
-    holds the same examples whatever their number, provided that the global batch size is the same. As in
-    `DistributedSampler`, the first examples of the order repeat at its end where the processes would otherwise get
-    different numbers of examples.
+
+class MidwaySampler(DistributedSampler[ItemT]):
+    """Goes through an epoch's items of this process, and can enter an epoch midway.
 
     The offset belongs to the epoch given here: exactly one iteration, in that epoch, starts there. Lightning asks a
     loader with workers for an iterator (and so for the first indices) *before* it calls `set_epoch`, and one without
@@ -34,35 +34,35 @@ class ResumableSampler(DistributedSampler[int]):
         rank: Which of them this is.
         seed: Seed of the order.
         epoch: The epoch to begin with, until Lightning calls `set_epoch`.
-        start: Number of this process's examples of that epoch that have been used already.
+        start: Number of this process's items of that epoch that have been used already.
 
     Raises:
-        ValueError: If `start` is outside [0, number of this process's examples].
+        ValueError: If `start` is outside [0, number of this process's items].
     """
+
+    unit: ClassVar[str] = "examples"
+    """What the items are."""
 
     def __init__(
         self, dataset: Sized, *, num_replicas: int = 1, rank: int = 0, seed: int = 0, epoch: int = 0, start: int = 0
     ) -> None:
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=True, seed=seed)  # type: ignore[arg-type]
         if not 0 <= start <= self.num_samples:
-            raise ValueError(f"start={start} lies outside an epoch of {self.num_samples} examples a process")
+            raise ValueError(f"start={start} lies outside an epoch of {self.num_samples} {self.unit} a process")
         self.epoch = epoch
-        self._size = len(dataset)
         self._start = start
 
-    def __iter__(self) -> Iterator[int]:
-        start, self._start = self._start, 0
-        order = self._order()
-        padded = order.repeat(math.ceil(self.total_size / max(1, self._size)))[: self.total_size]
-        return iter(padded[self.rank :: self.num_replicas][start:].tolist())
+    @abstractmethod
+    def _items(self) -> list[ItemT]:
+        """This process's items of the whole epoch."""
 
-    def _order(self) -> Tensor:
-        """Positions of a whole epoch of all processes together, int64 (N,)."""
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
-        return torch.randperm(self._size, generator=generator)
+    def __iter__(self) -> Iterator[ItemT]:
+        # only when the first item is asked for: a loader with workers makes two iterators, and reads one of them
+        start, self._start = self._start, 0
+        yield from self._items()[start:]
 
     def __len__(self) -> int:
-        """Number of examples in a whole epoch of this process, also in one that is entered midway."""
+        """Number of items in a whole epoch of this process, also in one that is entered midway."""
         return self.num_samples
 
     def set_epoch(self, epoch: int) -> None:
@@ -74,6 +74,38 @@ class ResumableSampler(DistributedSampler[int]):
         if epoch != self.epoch:
             self._start = 0
         self.epoch = epoch
+
+
+class ResumableSampler(MidwaySampler[int]):
+    """Shuffles for training: the order is a function of (seed, epoch) alone, and an epoch can be entered midway.
+
+    The order is drawn over the whole data set and dealt to the processes in turn, so batch k of all processes together
+    holds the same examples whatever their number, provided that the global batch size is the same. As in
+    `DistributedSampler`, the first examples of the order repeat at its end where the processes would otherwise get
+    different numbers of examples.
+
+    Args:
+        dataset: What is sampled from; only its length is used.
+        **place: See `MidwaySampler`.
+
+    Raises:
+        ValueError: As `MidwaySampler`.
+    """
+
+    def __init__(self, dataset: Sized, **place: int) -> None:
+        super().__init__(dataset, **place)
+        self._size = len(dataset)
+
+    def _items(self) -> list[int]:
+        order = self._order()
+        padded = order.repeat(math.ceil(self.total_size / max(1, self._size)))[: self.total_size]
+        items: list[int] = padded[self.rank :: self.num_replicas].tolist()
+        return items
+
+    def _order(self) -> Tensor:
+        """Positions of a whole epoch of all processes together, int64 (N,)."""
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
+        return torch.randperm(self._size, generator=generator)
 
 
 class PairSampler(ResumableSampler):
@@ -117,13 +149,16 @@ class EvaluationSampler(DistributedSampler[int]):
 
     Args:
         dataset: What is sampled from; only its length is used.
+        order: What names its examples, in the order in which they come; None for their positions.
         num_replicas: Number of processes.
         rank: Which of them this is.
     """
 
-    def __init__(self, dataset: Sized, *, num_replicas: int = 1, rank: int = 0) -> None:
+    def __init__(
+        self, dataset: Sized, order: Sequence[int] | None = None, *, num_replicas: int = 1, rank: int = 0
+    ) -> None:
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)  # type: ignore[arg-type]
-        self._indices = range(rank, len(dataset), num_replicas)
+        self._indices = (range(len(dataset)) if order is None else order)[rank::num_replicas]
         self.num_samples = len(self._indices)
         self.total_size = len(dataset)
 

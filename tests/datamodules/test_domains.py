@@ -28,6 +28,7 @@ from datamodules import (
     ImageBatch,
     ImageFolder,
     OracleDomainPair,
+    PythonDocs,
     TwoMoons,
     UnlabelledImageBatch,
 )
@@ -161,7 +162,8 @@ class Deep(TwoMoons):
         (Digits, lambda: Digits(predict_part="test"), "target.predict_part='test' would be ignored: "),
         (Digits, lambda: Digits(train_per_class=5), "target.train_per_class=5 reads labels of the target: "),
         (Digits, lambda: Digits(generated="x.npz"), "target.generated='x.npz' adds images "),
-        (moons, TwoMoons, "source is a DomainPair: choose data of one domain"),
+        (moons, TwoMoons, "source is a DomainPair: choose data of one domain, images or points"),
+        (TwoMoons, PythonDocs, "target is a PythonDocs: choose data of one domain, images or points"),
     ],
 )
 def test_what_does_not_fit_is_named_at_once(source: Callable[[], Any], target: Callable[[], Any], message: str) -> None:

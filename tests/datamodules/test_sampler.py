@@ -1,5 +1,5 @@
 from collections import Counter
-from itertools import chain
+from itertools import chain, zip_longest
 
 import pytest
 import torch
@@ -83,3 +83,11 @@ def test_evaluation_counts_each_example_once(size: int, world: int) -> None:
     assert [len(sampler) for sampler in samplers] == [len(part) for part in parts]
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
     assert all(part == sorted(part) for part in parts)
+
+
+@given(SIZES, WORLDS)
+def test_evaluation_keeps_to_an_order_that_is_given(size: int, world: int) -> None:
+    order = [3 * place for place in reversed(range(size))]
+    parts = [list(EvaluationSampler(range(size), order, num_replicas=world, rank=rank)) for rank in range(world)]
+    dealt = chain.from_iterable(zip_longest(*parts))
+    assert [example for example in dealt if example is not None] == order

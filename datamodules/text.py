@@ -1,0 +1,117 @@
+"""What the DataModules of all texts share: a vocabulary that is known before anything else."""
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from datamodules.resumable import ExamplesT, ResumableDataModule
+from datamodules.vocabulary import encode_long, read_vocabulary, size_of
+from networks.tokens import BOS, EOS, SPECIAL_TOKENS
+
+_VISIBLE = str.maketrans({" ": "␣", "\n": "↵", "\t": "→"})
+
+
+class TextDataModule(ResumableDataModule[ExamplesT]):
+    """Texts as tokens, in a training, a validation and a test part.
+
+    Subclasses make the vocabulary, of the training part only, and load the parts. It is made when it is first asked
+    for, so `vocab_size` is known before `setup`.
+
+    Args:
+        tokenizer: Path of a `tokenizer.json` that is used instead of a vocabulary made from the training part.
+        batch_size: Sequences a training step, in each process.
+        eval_batch_size: Sequences a step otherwise, in each process.
+        **kwargs: See `ResumableDataModule`.
+
+    Raises:
+        ValueError: If a size is impossible, or the tokenizer cannot be used.
+    """
+
+    example_name = "sequence"
+
+    def __init__(
+        self, *, tokenizer: str | None = None, batch_size: int = 64, eval_batch_size: int = 128, **kwargs: Any
+    ) -> None:
+        super().__init__(batch_size=batch_size, eval_batch_size=eval_batch_size, **kwargs)
+        self.tokenizer = tokenizer
+        self._vocabulary = None if tokenizer is None else read_vocabulary(tokenizer)
+
+    @abstractmethod
+    def make_vocabulary(self) -> Tokenizer:
+        """Makes the vocabulary from what the task declares, or from the training part.
+
+        Raises:
+            ValueError: If the training part cannot be read.
+        """
+
+    @property
+    def vocabulary(self) -> Tokenizer:
+        """The vocabulary, read or made on first use."""
+        if self._vocabulary is None:
+            self._vocabulary = self.make_vocabulary()
+        return self._vocabulary
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens, the special ones included."""
+        return size_of(self.vocabulary)
+
+    def encode(self, text: str) -> list[int]:
+        """Writes a text in tokens, without beginning and end."""
+        return encode_long(self.vocabulary, text)
+
+    def decode(self, tokens: Tensor | Sequence[int]) -> str:
+        """Reads tokens as text, up to the first `EOS`; special tokens are left out.
+
+        Args:
+            tokens: int64 (T,), or as many integers.
+        """
+        kept = []
+        for token in _integers(tokens):
+            if token == EOS:
+                break
+            if token >= len(SPECIAL_TOKENS):
+                kept.append(token)
+        return self.vocabulary.decode(kept, skip_special_tokens=False)
+
+    def opening(self) -> list[int]:
+        """Returns what stands before a text of which nothing is given: `BOS`."""
+        return [BOS]
+
+    def token_names(self, tokens: Tensor | Sequence[int]) -> list[str]:
+        """Names each token for pictures: special tokens by their names, blanks and ends of lines made visible.
+
+        Args:
+            tokens: int64 (T,), or as many integers.
+        """
+        return [
+            SPECIAL_TOKENS[token]
+            if token < len(SPECIAL_TOKENS)
+            else self.vocabulary.decode([token], skip_special_tokens=False).translate(_VISIBLE)
+            for token in _integers(tokens)
+        ]
+
+    def tokenizer_json(self) -> str:
+        """Returns the vocabulary as the text of a `tokenizer.json`."""
+        return self.vocabulary.to_str(pretty=True)
+
+    def fingerprint(self) -> str:
+        """Returns a SHA-256, in hexadecimal, of the training part and the vocabulary that it is written in."""
+        return hashlib.sha256((self.vocabulary.to_str() + super().fingerprint()).encode()).hexdigest()
+
+    def refuse_other_vocabulary(self) -> None:
+        """Refuses a given tokenizer whose tokens are not those of a task with a fixed vocabulary.
+
+        Raises:
+            ValueError: If a tokenizer was given and has other tokens.
+        """
+        if self.tokenizer is not None and self.vocabulary.get_vocab() != self.make_vocabulary().get_vocab():
+            raise ValueError(f"tokenizer={self.tokenizer!r} has not the tokens of {type(self).__name__}: leave it out")
+
+
+def _integers(tokens: Tensor | Iterable[int]) -> list[int]:
+    return tokens.tolist() if isinstance(tokens, Tensor) else list(tokens)
