@@ -14,12 +14,15 @@ from lit_models.drcn import DRCN
 from lit_models.dsn import DSN
 from lit_models.gan import GAN
 from lit_models.iwae import IWAE
+from lit_models.language_model import LanguageModel
 from lit_models.mcd import MCD
-from lit_models.schedules import InverseDecay, WarmupCosine
+from lit_models.schedules import InverseDecay, InverseSquareRoot, WarmupCosine
+from lit_models.seq2seq import Seq2Seq
 from lit_models.single_loss import SingleLossTechnique
 from lit_models.source_only import SourceOnly, TargetOnly
 from lit_models.sparse_autoencoder import SparseAutoencoder
 from lit_models.stacked import StackedClassifier
+from lit_models.token_technique import TokenTechnique
 from lit_models.transfer import TransferClassifier
 from lit_models.vae import VAE
 
@@ -40,12 +43,16 @@ __all__ = [
     "DeepCORAL",
     "DenoisingAutoencoder",
     "InverseDecay",
+    "InverseSquareRoot",
+    "LanguageModel",
+    "Seq2Seq",
     "SingleLossTechnique",
     "SourceOnly",
     "SparseAutoencoder",
     "StackedClassifier",
     "TargetOnly",
     "Technique",
+    "TokenTechnique",
     "TransferClassifier",
     "WarmupCosine",
 ]

@@ -117,18 +117,25 @@ class Technique(LightningModule):
         """Whether this training batch is one of those that the loggers write."""
         return self.trainer._logger_connector.should_update_logs
 
-    def log_means(self, means: dict[str, Tensor], batch: Any) -> None:
+    def log_means(
+        self,
+        means: dict[str, Tensor],
+        batch: Any,
+        count: int | Tensor | None = None,
+        kind: type[ExampleMean] = ExampleMean,
+    ) -> None:
         """Log means over a batch as means over the whole part, each example counting once.
 
-        See `ExampleMean` for why not by Lightning's own averaging.
+        See `ExampleMean` for why not by Lightning's own averaging. What the means are taken over, if not the examples,
+        is a `count` of other things, such as tokens, and a subclass of `ExampleMean` may show the mean as it likes.
         """
         for name, value in means.items():
             key = name.replace("/", "_")
             if key not in self._means:
-                self._means[key] = ExampleMean().to(self.device)
+                self._means[key] = kind().to(self.device)
             mean = self._means[key]
             assert isinstance(mean, ExampleMean)
-            mean.update(value, len(batch[0]))
+            mean.update(value, len(batch[0]) if count is None else count)
             metric: dict[str, Any] = {"metric_attribute": f"_means.{key}", "add_dataloader_idx": False}
             self.log(name, mean, on_step=False, on_epoch=True, **metric)
 

@@ -108,3 +108,29 @@ class InverseDecay(RunSchedule):
         """Rate in a step, from 1 on, as a share of the optimizer's own."""
         progress = min(1.0, (step - 1) / total_steps)
         return float((1 + self.alpha * progress) ** -self.beta)
+
+
+class InverseSquareRoot(RunSchedule):
+    """Rises linearly to the optimizer's own rate, then falls with the inverse square root of the step.
+
+    Source: Vaswani et al., "Attention Is All You Need" (2017), section 5.3, with the highest rate given instead of
+    following from the width of the model.
+
+    Args:
+        optimizer: see `RunSchedule`.
+        warmup_steps: in which the rate rises; at the last of them it is the optimizer's own.
+    """
+
+    def __init__(self, optimizer: Optimizer, warmup_steps: int = 4000) -> None:
+        if warmup_steps < 1:
+            raise ValueError(f"warmup_steps is {warmup_steps}: choose 1 or more")
+        self.warmup_steps = warmup_steps
+        super().__init__(optimizer)
+
+    def start(self, total_steps: float) -> None:
+        """Nothing depends on the length of the run, which may be without end."""
+        super().start(self.warmup_steps)
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """Rate in a step, from 1 on, as a share of the optimizer's own."""
+        return min(step / self.warmup_steps, math.sqrt(self.warmup_steps / step))

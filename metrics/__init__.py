@@ -11,6 +11,7 @@ from metrics.kernel_distance import KernelDistance
 from metrics.mean_activation import MeanActivation
 from metrics.mode_coverage import REACH, Coverage, KnownModes, ModeCoverage
 from metrics.pca import PCAReconstruction
+from metrics.perplexity import Perplexity
 from metrics.precision_recall import PrecisionAndRecall, PrecisionRecall
 from metrics.sample_quality import SampleQuality
 from metrics.selection import (
@@ -20,6 +21,7 @@ from metrics.selection import (
     InformationMaximisation,
     PredictionEntropy,
 )
+from metrics.translation import TranslationScores, signatures
 
 __all__ = [
     "REACH",
@@ -39,11 +41,14 @@ __all__ = [
     "MeanActivation",
     "ModeCoverage",
     "PCAReconstruction",
+    "Perplexity",
     "PrecisionAndRecall",
     "PrecisionRecall",
     "PredictionEntropy",
     "ProxyADistance",
     "SampleQuality",
+    "TranslationScores",
     "annealed_importance",
     "exact_log_partition",
+    "signatures",
 ]

@@ -22,7 +22,7 @@ class ExampleMean(Metric):
         self.add_state("total", torch.zeros(()), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros(()), dist_reduce_fx="sum")
 
-    def update(self, mean: Tensor, examples: int) -> None:
+    def update(self, mean: Tensor, examples: int | Tensor) -> None:
         """Add the mean over one batch of so many examples."""
         # not in place, here and in the other metrics: a state that was reset in inference mode may not be changed
         self.total = self.total + mean.detach() * examples

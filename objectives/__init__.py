@@ -11,6 +11,7 @@ from objectives.kl_sparsity import kl_sparsity
 from objectives.mmd import BANDWIDTHS, Estimator, mmd
 from objectives.reconstruction import binary_cross_entropy, gaussian_nll, psnr, squared_error
 from objectives.scale_invariant import scale_invariant_error
+from objectives.token_likelihood import TokenLosses, token_losses
 
 __all__ = [
     "BANDWIDTHS",
@@ -18,6 +19,7 @@ __all__ = [
     "AdversarialLoss",
     "Estimator",
     "Game",
+    "TokenLosses",
     "accuracy",
     "binary_cross_entropy",
     "conditional_entropy",
@@ -38,4 +40,5 @@ __all__ = [
     "r1_penalty",
     "scale_invariant_error",
     "squared_error",
+    "token_losses",
 ]

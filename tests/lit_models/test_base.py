@@ -198,3 +198,15 @@ def test_warmup_cosine_needs_a_run_with_an_end(build: Callable[..., Any], make_t
     model = build(Autoencoder, scheduler=WarmupCosine, scheduler_interval="step")
     with pytest.raises(ValueError, match=r"trainer\.max_epochs or trainer\.max_steps"):
         make_trainer(max_epochs=-1, max_time={"seconds": 20}).fit(model, Digits())
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("fused", [False, True])
+def test_gradients_of_a_fused_optimizer_are_clipped_in_every_precision(
+    precision: str, fused: bool, build: Callable[..., Any], make_trainer: Callable[..., Any]
+) -> None:
+    model = build(Autoencoder, optimizer=partial(SGD, lr=1.0, fused=fused))
+    before = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    make_trainer(max_steps=1, precision=precision, gradient_clip_val=0.01).fit(model, Digits(batch_size=200))
+    after = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    assert (after - before).norm().item() == pytest.approx(0.01, rel=1e-3)

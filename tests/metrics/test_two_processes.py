@@ -19,6 +19,7 @@ from metrics import (
     PrecisionRecall,
     PredictionEntropy,
     ProxyADistance,
+    TranslationScores,
 )
 
 generator = torch.Generator().manual_seed(0)
@@ -80,3 +81,25 @@ def test_two_processes_score_like_one(tmp_path: Path) -> None:
     assert len(expected) == 15
     for rank in range(2):
         assert torch.load(tmp_path / f"{rank}.pt") == pytest.approx(expected, rel=1e-9)
+
+
+SENTENCES = ["one two three four", "zwei", "", "drei vier fünf", "one two three four five six"]
+
+
+def translation_scores(sentences: list[str]) -> dict[str, float]:
+    metric = TranslationScores()
+    for text in sentences:
+        metric.update([text], [text.replace("one", "ein")], [text])
+    return {name: value.item() for name, value in metric.compute().items()}
+
+
+def translate(rank: int, folder: Path) -> None:
+    torch.save(translation_scores(SENTENCES[:1] if rank == 0 else SENTENCES[1:]), folder / f"{rank}.pt")
+
+
+def test_two_processes_score_translations_like_one(tmp_path: Path) -> None:
+    in_two_processes(translate, tmp_path)
+    expected = translation_scores(SENTENCES)
+    assert 0 < expected["bleu"] < 100
+    for rank in range(2):
+        assert torch.load(tmp_path / f"{rank}.pt") == pytest.approx(expected)
