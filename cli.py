@@ -5,7 +5,7 @@ import gc
 # look for garbage every so many new objects, not every 700: the imports below make millions that stay
 gc.set_threshold(100_000)
 
-import json
+import inspect
 import os
 import sys
 from functools import partial
@@ -25,18 +25,22 @@ from lit_models import Technique
 
 SUBCOMMANDS = ("fit", "check", "validate", "test", "predict", "sample")
 CALLBACKS = {
+    "averaging": callbacks.CheckpointAveraging,
     "checkpoint": callbacks.Checkpoint,
     "early_stopping": callbacks.EarlyStopping,
     "pictures": callbacks.Pictures,
     "pretraining": callbacks.GreedyPretraining,
     "unfreezing": callbacks.Unfreezing,
 }
+SAMPLERS = (callbacks.TextSampler, callbacks.Translator, callbacks.Sampler)
 # what is never written in a configuration, because it follows another setting
 LINKED = {
     "data.init_args.seed": "seed_everything",
     "model.init_args.data_shape": "data.data_shape",
     "model.init_args.image_shape": "data.image_shape",
     "model.init_args.num_classes": "data.num_classes",
+    "model.init_args.vocab_size": "data.vocab_size",
+    "model.init_args.context": "data.context",
 }
 
 
@@ -120,12 +124,16 @@ class EspalierCLI(LightningCLI):
             raise ValueError("trainer.default_root_dir: follows run.dir, run.experiment and run.id, leave it out")
         config.run.id, config.run.experiment = self.run.id, self.run.path.parent.name
         config.trainer.default_root_dir = str(self.run.path)
-        self.plain_config = self._plain_config()
+        flags = inspect.signature(getattr(callbacks.CommandTrainer, str(self.subcommand))).parameters
+        passing = {"config", *flags} - self.subcommands()[str(self.subcommand)]
+        self.plain_config = callbacks.plain_config(config, passing, LINKED)
         self.checkpoint = config.ckpt_path or callbacks.own_checkpoint(self.run, self.subcommand)
         self.saved = callbacks.read_checkpoint(self.checkpoint) if self.checkpoint else None
         if self._trains and self.saved and not settings.override:
             callbacks.refuse_other_settings(self.saved, self.plain_config, self.run)
         callbacks.print_changes(self.run, self.plain_config)
+        if self.checkpoint:
+            callbacks.hand_over_tokenizer(self.run, config.data)
 
     def instantiate_classes(self) -> None:
         """Build everything, or name whatever stands against it."""
@@ -161,7 +169,7 @@ class EspalierCLI(LightningCLI):
             with callbacks.without_hints():
                 return super().instantiate_trainer(**self.preflight.trainer_arguments(config.trainer.callbacks or []))
         if self.subcommand == "sample":
-            config.trainer.callbacks = [callbacks.Sampler(config.seed_everything)]
+            config.trainer.callbacks = [kind(config.seed_everything) for kind in SAMPLERS]
             with callbacks.without_hints():
                 return super().instantiate_trainer(logger=False)
         # only training has steps to write rows for; validate and test write one JSON each
@@ -238,29 +246,15 @@ class EspalierCLI(LightningCLI):
         callbacks.print_written(self.run, self.trainer)
 
     def predict(self, **kwargs: Any) -> None:
-        """Encode images, and write `latents.npz`."""
+        """Encode, score or translate, and write `latents.npz`, `scores.npz` or `translations.txt`."""
         self.trainer.predict(return_predictions=False, **kwargs)
         callbacks.print_written(self.run, self.trainer)
 
     def sample(self, **kwargs: Any) -> None:
-        """Draw from a trained generative model, and write `samples.npz` and a picture."""
+        """Draw examples, write text or translate lines with a trained model, and write `samples.npz` or text files."""
         self.trainer.sample(**kwargs)
         callbacks.RunRecord(self.run, self.plain_config, self.command).begin(self.trainer, "sample")
         callbacks.print_written(self.run, self.trainer)
-
-    def _plain_config(self) -> dict[str, Any]:
-        """The resolved configuration as plain values, without what belongs to this launch only."""
-        config: Namespace = self.config[self.subcommand]
-        # not the parser's own dump, which cannot write a number where a transform's type is `numbers.Number`
-        plain: dict[str, Any] = json.loads(json.dumps(config.as_dict(), default=str))
-        for key in ("config", "ckpt_path", "n", "label", "out"):
-            plain.pop(key, None)
-        for target in LINKED:
-            part, _, key = target.partition(".init_args.")
-            plain[part].get("init_args", {}).pop(key, None)
-        plain["trainer"].pop("default_root_dir")  # the run's folder, wherever it is moved to
-        plain["run"]["override"] = False  # said for one launch, not for every later one
-        return plain
 
 
 def _modules(config: Namespace) -> Namespace:

@@ -1,5 +1,7 @@
 """What watches or steers a run."""
 
+from callbacks.attention_pictures import AttentionPictures
+from callbacks.averaging import CheckpointAveraging
 from callbacks.checkpoint import Checkpoint, newest_whole
 from callbacks.checkpoint_file import misfit, read_checkpoint
 from callbacks.classifier_pictures import ClassifierPictures
@@ -21,7 +23,7 @@ from callbacks.monitors import Monitors
 from callbacks.no_profiler import NoProfiler
 from callbacks.noise import leave_out_noise, without_hints
 from callbacks.origins import print_origins
-from callbacks.own_config import own_checkpoint, print_changes, refuse_other_settings, with_own_config
+from callbacks.own_config import own_checkpoint, plain_config, print_changes, refuse_other_settings, with_own_config
 from callbacks.pictures import Pictures
 from callbacks.predictions import PredictionWriter
 from callbacks.preflight import Preflight
@@ -35,7 +37,9 @@ from callbacks.settings import SettingsError, differences, nearest
 from callbacks.sources import check_command, read_settings
 from callbacks.target_predictions import TargetPredictions
 from callbacks.termination import TerminatedError, Termination
+from callbacks.text_sampling import TextSampler, Translator
 from callbacks.throughput import Throughput
+from callbacks.tokenizer_file import TokenizerFile, hand_over_tokenizer
 from callbacks.trainer import CommandTrainer
 from callbacks.unfreezing import Unfreezing
 from callbacks.user_errors import USER_ERRORS, problems_in, problems_of
@@ -45,7 +49,9 @@ from callbacks.weights_and_biases import WandbSettings, loggers_of, wandb_logger
 __all__ = [
     "RUN_ID_VARIABLE",
     "USER_ERRORS",
+    "AttentionPictures",
     "Checkpoint",
+    "CheckpointAveraging",
     "ClassifierPictures",
     "CollapseWarning",
     "CommandTrainer",
@@ -76,13 +82,17 @@ __all__ = [
     "TargetPredictions",
     "TerminatedError",
     "Termination",
+    "TextSampler",
     "Throughput",
+    "TokenizerFile",
+    "Translator",
     "Unfreezing",
     "WandbSettings",
     "callbacks_of_every_run",
     "check_command",
     "default_experiment",
     "differences",
+    "hand_over_tokenizer",
     "hardware_problems",
     "leave_out_noise",
     "loggers_of",
@@ -91,6 +101,7 @@ __all__ = [
     "nearest",
     "newest_whole",
     "own_checkpoint",
+    "plain_config",
     "print_changes",
     "print_origins",
     "print_written",

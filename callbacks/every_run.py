@@ -4,6 +4,7 @@ from typing import Any
 
 from lightning.pytorch import Callback
 
+from callbacks.attention_pictures import AttentionPictures
 from callbacks.checkpoint import Checkpoint
 from callbacks.classifier_pictures import ClassifierPictures
 from callbacks.collapse import CollapseWarning
@@ -19,6 +20,7 @@ from callbacks.run_record import RunRecord
 from callbacks.target_predictions import TargetPredictions
 from callbacks.termination import Termination
 from callbacks.throughput import Throughput
+from callbacks.tokenizer_file import TokenizerFile
 
 
 def callbacks_of_every_run(
@@ -34,6 +36,7 @@ def callbacks_of_every_run(
     """
     return [
         RunRecord(run, config, command),
+        TokenizerFile(run),
         RNGState(),
         Resumption(),
         DivergenceGuard(),
@@ -46,4 +49,5 @@ def callbacks_of_every_run(
         TargetPredictions(),
         DomainPictures(),
         ClassifierPictures(),
+        AttentionPictures(),
     ]

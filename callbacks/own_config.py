@@ -1,7 +1,10 @@
 """A run that is named brings its own configuration and checkpoint, and continues only what it was."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from jsonargparse import Namespace
 
 from callbacks.checkpoint import newest_whole
 from callbacks.run_folder import RunFolder, RunSettings
@@ -36,7 +39,9 @@ def with_own_config(args: list[str]) -> list[str]:
 
 
 def own_checkpoint(run: RunFolder, subcommand: str | None) -> str | None:
-    """Choose the checkpoint that a command takes if none is given: the newest to train on, else the best.
+    """Choose the checkpoint that a command takes if none is given.
+
+    It is the newest to train on, and else the mean of the last epochs, the best or the newest, whichever is there.
 
     Raises:
         ValueError: if the command needs one and there is none.
@@ -44,7 +49,7 @@ def own_checkpoint(run: RunFolder, subcommand: str | None) -> str | None:
     if subcommand in ("fit", "check"):
         newest = newest_whole(run.last.parent)
         return str(newest) if newest else None
-    for path in (run.best, run.last):
+    for path in (run.average, run.best, run.last):
         if path.exists():
             return str(path)
     raise ValueError(
@@ -72,6 +77,26 @@ def refuse_other_settings(saved: Mapping[str, Any], config: dict[str, Any], run:
                 "take the changes back, choose another --run.id, or add --run.override true"
             ]
         )
+
+
+def plain_config(config: Namespace, passing: Iterable[str], linked: Iterable[str]) -> dict[str, Any]:
+    """The resolved configuration of a run as plain values.
+
+    Args:
+        config: the settings of a command.
+        passing: keys of what belongs to this launch only.
+        linked: dotted keys of what follows another setting.
+    """
+    # not the parser's own dump, which cannot write a number where a transform's type is `numbers.Number`
+    plain: dict[str, Any] = json.loads(json.dumps(config.as_dict(), default=str))
+    for key in passing:
+        plain.pop(key, None)
+    for target in linked:
+        part, _, key = target.partition(".init_args.")
+        plain[part].get("init_args", {}).pop(key, None)
+    plain["trainer"].pop("default_root_dir")  # the run's folder, wherever it is moved to
+    plain["run"]["override"] = False  # said for one launch, not for every later one
+    return plain
 
 
 def print_changes(run: RunFolder, config: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Writes the codes or examples that a model predicts to one file."""
+"""Writes what a model predicts to a file of its kind."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -13,22 +13,31 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from numpy.typing import NDArray
 from torch import Tensor
 
+from callbacks.run_record import write_text
+from callbacks.text_lines import in_one_line
 from callbacks.whole_file import whole_file
 
 Arrays = dict[str, NDArray[Any]]
-FILES = {"latent": "latents.npz", "sample": "samples.npz"}  # by what is predicted
+FILES = {  # by what is predicted
+    "latent": "latents.npz",
+    "sample": "samples.npz",
+    "nll": "scores.npz",
+    "hypothesis": "translations.txt",
+}
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Writes the predictions of all processes to ``latents.npz`` or ``samples.npz`` in the run's folder.
+    """Writes the predictions of all processes into the run's folder: arrays, or a line of text for each example.
 
-    It takes predictions that are dictionaries of tensors with the keys ``latent`` (B, D) or ``sample`` (B, ...),
-    ``index`` (B,), the position of each example in the data, ``label`` (B,) where classes are known, and what else a
-    model has to tell of each example. The file has the same keys, with one row for each, sorted by ``index``:
-    ``numpy.load("latents.npz")["latent"]`` is (N, D). Predictions of any other kind are left alone.
+    It takes predictions that are dictionaries with a key of ``FILES``, which says where they go, and ``index`` (B,),
+    the position of each example in the data: ``latent`` (B, D), ``sample`` (B, ...), ``nll`` (B,), or ``hypothesis``, a
+    list of B texts. They may hold ``label`` (B,) where classes are known, and what else a model has to tell of each
+    example, as tensors. A file of arrays has the same keys but for texts, with one row for each example, sorted by
+    ``index``: ``numpy.load("latents.npz")["latent"]`` is (N, D). A text file has the lines in this order. Predictions
+    of any other kind are left alone.
 
     Attributes:
-        paths: the file, once it is written, in the process of rank zero.
+        paths: the files, once they are written, in the process of rank zero.
     """
 
     def __init__(self) -> None:
@@ -56,11 +65,14 @@ class PredictionWriter(BasePredictionWriter):
         taken = [batch for batch in known if FILES.keys() & set(batch)]
         parts = gather_parts(stack(taken), trainer)
         merged = merge_parts(parts)
-        if trainer.is_global_zero and merged:
-            (name,) = FILES.keys() & set(merged)
-            path = Path(trainer.default_root_dir) / FILES[name]
-            save_arrays(path, merged)
-            self.paths = [path]
+        if trainer.is_global_zero:
+            files = {name: Path(trainer.default_root_dir) / file for name, file in FILES.items() if name in merged}
+            for name, path in files.items():
+                if path.suffix == ".txt":
+                    write_text(path, "".join(f"{in_one_line(text)}\n" for text in merged[name]))
+                else:
+                    save_arrays(path, {key: values for key, values in merged.items() if values.dtype != object})
+            self.paths = list(files.values())
 
 
 def merge_parts(parts: Sequence[Arrays]) -> Arrays:
@@ -82,14 +94,16 @@ def merge_parts(parts: Sequence[Arrays]) -> Arrays:
     return {key: values[first] for key, values in joined.items()}
 
 
-def stack(batches: Sequence[Mapping[str, Tensor]]) -> Arrays:
-    """Joins the rows of batches that have the same keys; empty without batches."""
-    return {key: _array(torch.cat([batch[key].cpu() for batch in batches])) for key in (batches[0] if batches else ())}
+def stack(batches: Sequence[Mapping[str, Tensor | list[str]]]) -> Arrays:
+    """Joins the rows of batches that have the same keys; texts become objects. Empty without batches."""
+    return {key: np.concatenate([_array(batch[key]) for batch in batches]) for key in (batches[0] if batches else ())}
 
 
-def _array(values: Tensor) -> NDArray[Any]:
-    """NumPy has no bfloat16."""
-    array: NDArray[Any] = (values.float() if values.dtype == torch.bfloat16 else values).detach().numpy()
+def _array(values: Tensor | list[str]) -> NDArray[Any]:
+    if isinstance(values, list):
+        return np.array(values, dtype=object)
+    values = values.detach().cpu()
+    array: NDArray[Any] = (values.float() if values.dtype == torch.bfloat16 else values).numpy()  # which NumPy lacks
     return array
 
 

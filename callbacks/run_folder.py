@@ -89,6 +89,16 @@ class RunFolder:
         return self.path / "checkpoints" / "best.ckpt"
 
     @property
+    def average(self) -> Path:
+        """The checkpoint with the mean of the weights of the last epochs."""
+        return self.path / "checkpoints" / "average.ckpt"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer of the text that it was trained on."""
+        return self.path / "tokenizer.json"
+
+    @property
     def continuation(self) -> str:
         """The command that continues its training."""
         where = self.path.parent.parent

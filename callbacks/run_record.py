@@ -129,7 +129,7 @@ def shared_settings(config: dict[str, Any]) -> dict[str, Any]:
 def write_text(path: Path, text: str) -> None:
     """Replace a file as a whole."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text)
+    part.write_text(text, encoding="utf-8")
     os.replace(part, path)
 
 

@@ -12,6 +12,7 @@ from callbacks.settings import SettingsError, nearest
 CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
 _NO_SETTINGS = ("help", "h", "print_config")
 _SHORT = {"-c": "config"}
+_TEXTS = ("prompt", "input", "out")  # flags whose words are no YAML, whatever they look like
 
 
 class GivenSettings:
@@ -122,7 +123,7 @@ def read_settings(words: list[str]) -> GivenSettings:
             if name == "config":
                 given.add(load_settings(Path(value)), value)
             else:
-                given.add({name: _loaded(value)}, f"--{name}")
+                given.add({name: value if name in _TEXTS else _loaded(value)}, f"--{name}")
         except ValueError as error:
             problems.append(str(error))
     if problems:

@@ -16,6 +16,7 @@ class Throughput(Callback):
     - ``speed/samples_per_s``: examples of all processes in a second of training. Validation, and what is done at the
       end of an epoch, are not counted; a batch has as many examples as the first tensor in it has rows, so that of a
       batch of two domains only the source's are counted.
+    - ``speed/tokens_per_s``: the same of the batches' ``tokens``, where they have that number
     - ``speed/data_wait``: share of that time, in [0, 1], that this process spent in the loader's ``next``
     - ``speed/device_memory_gb``: most memory that tensors took on this process's GPU, in 10^9 bytes; only on CUDA
 
@@ -54,6 +55,8 @@ class Throughput(Callback):
         self._seconds += now - self._counting_from
         self._counting_from = now
         self._samples += next((len(tensor) for tensor in fields(batch).values() if tensor.ndim), 1)
+        if isinstance(tokens := getattr(batch, "tokens", None), int):
+            self._tokens += tokens
         # while gradients accumulate, every batch of the step is due, and only the last is written
         if trainer._logger_connector.should_update_logs and not trainer.fit_loop._should_accumulate():
             pl_module.log_dict(self._report(trainer, pl_module.device), on_step=True, on_epoch=False, prog_bar=True)
@@ -64,6 +67,8 @@ class Throughput(Callback):
             "speed/samples_per_s": self._samples * trainer.world_size / self._seconds,
             "speed/data_wait": self._waited / self._seconds,
         }
+        if self._tokens:
+            speed["speed/tokens_per_s"] = self._tokens * trainer.world_size / self._seconds
         if device.type == "cuda":
             speed["speed/device_memory_gb"] = torch.cuda.max_memory_allocated(device) / 1e9
             torch.cuda.reset_peak_memory_stats(device)
@@ -71,7 +76,7 @@ class Throughput(Callback):
 
     def _reset(self) -> None:
         self._seconds = self._waited = 0.0
-        self._samples = 0
+        self._samples = self._tokens = 0
 
     def _before_fetch(self, loop: _TrainingEpochLoop) -> None:
         _TrainingEpochLoop._on_before_fetch(loop)

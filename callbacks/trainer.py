@@ -5,11 +5,11 @@ from typing import Any
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from callbacks.preflight import Preflight
-from callbacks.sampling import Sampler, load_weights
+from callbacks.sample_command import SampleCommand, load_weights, sampler_for
 
 
 class CommandTrainer(Trainer):
-    """Trainer with the commands `check` and `sample`, which a callback each carries out."""
+    """Trainer with the commands `check` and `sample`, which callbacks carry out."""
 
     def check(
         self, model: LightningModule, datamodule: LightningDataModule | None = None, ckpt_path: str | None = None
@@ -21,32 +21,57 @@ class CommandTrainer(Trainer):
             datamodule: its data.
             ckpt_path: the checkpoint that the run would go on from.
         """
-        self._own(Preflight).run(self, model, datamodule)
+        self._own(Preflight)[0].run(self, model, datamodule)
 
     def sample(
         self,
         model: LightningModule,
         datamodule: LightningDataModule | None = None,
-        n: int = 64,
+        n: int | None = None,
         label: int | None = None,
+        prompt: str = "",
+        length: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        input: str | None = None,
         out: str | None = None,
         ckpt_path: str | None = None,
         weights_only: bool | None = None,
     ) -> None:
-        """Draw new examples from a trained generative model, without loading any data.
+        """Have a trained model draw examples, write text or translate lines, without loading any data.
 
         Args:
             model: the model.
             datamodule: the data that it was trained on.
-            n: number of samples.
-            label: class of all samples, of a model that is conditional on the class; classes in turn if not given.
+            n: number of samples; 64 if not given, 1 of text.
+            label: class of all images, of a model that is conditional on the class; classes in turn if not given.
+            prompt: what a written text begins with; nothing if empty.
+            length: tokens that are written behind the prompt, 500 if not given.
+            temperature: of written text; 1 if not given, and 0 takes the likeliest token.
+            top_k: number of the likeliest tokens that each of a text is drawn from; all if not given.
+            top_p: share of probability that the likeliest tokens drawn from have together; all if not given.
+            input: file of lines to translate, or - for standard input.
             out: folder to write to; the run's own if not given.
-            ckpt_path: the checkpoint with its weights; the run's best if not given.
+            ckpt_path: the checkpoint with the weights; the run's own if not given.
             weights_only: not used, code in a checkpoint is never run.
         """
+        of_samplers = {
+            "n": n,
+            "label": label,
+            "prompt": prompt,
+            "length": length,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "input": input,
+            "out": out,
+        }
+        given = {name: value for name, value in of_samplers.items() if value not in (None, "")}
+        sampler = sampler_for(self._own(SampleCommand), model, given)
         if ckpt_path is not None:
             load_weights(model, ckpt_path)
-        self._own(Sampler).run(self, model, datamodule, n, label, out)
+        sampler.run(self, model, datamodule, **given)
 
-    def _own(self, kind: type[Any]) -> Any:
-        return next(callback for callback in vars(self)["callbacks"] if isinstance(callback, kind))
+    def _own(self, kind: type[Any]) -> list[Any]:
+        return [callback for callback in vars(self)["callbacks"] if isinstance(callback, kind)]

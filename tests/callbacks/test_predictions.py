@@ -25,6 +25,16 @@ class HalfPrecision(LightningModule):
 
 class Translator(LightningModule):
     def predict_step(self, batch: Tensor, batch_idx: int) -> Any:
+        return {"hypothesis": [f"line\n{place} \N{SNOWMAN}\0" for place in batch.tolist()], "index": batch}
+
+
+class Scorer(LightningModule):
+    def predict_step(self, batch: Tensor, batch_idx: int) -> Any:
+        return {"nll": batch / 2, "hypothesis": [""] * len(batch), "index": batch}
+
+
+class Other(LightningModule):
+    def predict_step(self, batch: Tensor, batch_idx: int) -> Any:
         return ["words"] * len(batch)
 
 
@@ -72,7 +82,7 @@ def test_labels_are_optional_and_half_precision_is_widened(tmp_path: Path) -> No
 
 
 def test_predictions_of_another_kind_are_left_alone(tmp_path: Path) -> None:
-    assert predict(tmp_path, Translator(), data()).paths == []
+    assert predict(tmp_path, Other(), data()).paths == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,3 +115,19 @@ def test_examples_that_a_model_makes_have_a_file_of_their_own(tmp_path: Path) ->
     assert predict(tmp_path, Generator(), data()).paths == [tmp_path / "samples.npz"]
     with np.load(tmp_path / "samples.npz") as file:
         assert file["sample"].flatten().tolist() == list(range(EXAMPLES))
+
+
+@pytest.mark.parametrize("settings", [{}, {"devices": 2, "strategy": "ddp_fork"}], ids=["one", "two"])
+def test_texts_are_lines_in_the_order_of_the_data(settings: dict[str, Any], tmp_path: Path) -> None:
+    predict(tmp_path, Translator(), data(None if settings else torch.randperm(EXAMPLES)), **settings)
+    lines = (tmp_path / "translations.txt").read_text(encoding="utf-8").split("\n")
+    assert lines == [*(f"line {place} \N{SNOWMAN}\0" for place in range(EXAMPLES)), ""]
+    assert [path.name for path in tmp_path.iterdir()] == ["translations.txt"]
+
+
+def test_scores_have_a_file_beside_the_texts(tmp_path: Path) -> None:
+    writer = predict(tmp_path, Scorer(), data(torch.randperm(EXAMPLES)))
+    assert writer.paths == [tmp_path / "scores.npz", tmp_path / "translations.txt"]
+    with np.load(tmp_path / "scores.npz") as file:
+        assert set(file) == {"nll", "index"}
+        assert file["nll"].tolist() == [place / 2 for place in range(EXAMPLES)]

@@ -1,7 +1,7 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -198,6 +198,21 @@ def test_accumulated_gradients(rows_of: Callable[..., list[dict[str, float]]]) -
 def test_batches_of_any_form(batch: Any, rows_of: Callable[..., list[dict[str, float]]]) -> None:
     (row,) = rows_of(Sleeper(training=PAUSE), DataLoader([batch] * 10, batch_size=None))
     assert 0.3 * BATCH / PAUSE < row["speed/samples_per_s"] <= BATCH / PAUSE
+
+
+class Sentences(NamedTuple):
+    """Two sentences, and how many tokens they have together."""
+
+    token: Tensor
+    tokens: Any
+
+
+def test_tokens_are_counted_where_batches_tell_them(rows_of: Callable[..., list[dict[str, float]]]) -> None:
+    batches = [Sentences(torch.zeros(2, 9), tokens) for tokens in (7, 9, 11, 13)]
+    (row,) = rows_of(Sleeper(training=PAUSE), DataLoader(batches, batch_size=None), log_every_n_steps=4)
+    assert row["speed/tokens_per_s"] == pytest.approx(5 * row["speed/samples_per_s"], rel=1e-5)
+    (row,) = rows_of(Sleeper(), DataLoader([Sentences(torch.zeros(2, 9), torch.zeros(2))] * 10, batch_size=None))
+    assert "speed/tokens_per_s" not in row
 
 
 def test_the_users_profiler_still_sees_the_fetches(rows_of: Callable[..., list[dict[str, float]]]) -> None:
