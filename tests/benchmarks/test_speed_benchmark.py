@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import cli
-from benchmarks import hand_loop, loading, throughput
+from benchmarks import hand_loop, loading, text_hand_loop, throughput
 from benchmarks.throughput import Row
 from lit_models import WarmupCosine
 
@@ -33,6 +33,14 @@ def test_both_trainings_print_the_time_of_each_epoch(
     timed = [line.split() for line in lines if line.startswith("timed ")]
     assert [int(samples) for _, samples, _ in timed] == [270, 270, 270, 270]
     assert all(0 < float(seconds) < 60 for *_, seconds in timed)
+
+
+def test_both_trainings_on_text_are_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = throughput.fit("language_model/python_docs", str(tmp_path), 2)
+    cli.main([*words, "--trainer.limit_train_batches=3", "--trainer.limit_val_batches=0"])
+    text_hand_loop.main(["--epochs=2", "--batches=3"])
+    timed = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("timed ")]
+    assert [int(samples) for _, samples, _ in timed] == [48, 48, 48, 48]
 
 
 def test_a_failed_process_is_no_measurement() -> None:

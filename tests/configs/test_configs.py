@@ -15,6 +15,7 @@ from lightning import LightningModule
 
 import cli
 from callbacks.protocols import Adapting, Classifying, Embedding, Filtered, Generative, Reconstructive
+from callbacks.text_protocols import Translating, Writing
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 OVERLAYS = sorted((CONFIGS / "overlay").glob("*.yaml"))
@@ -39,6 +40,15 @@ CONTRACT = {
         "test/layer1/log_z",
         "test/layer1/log_z_error",
         "test/layer1/log_likelihood",
+    },
+    "language_model": {"test/nll", "test/perplexity", "test/bits_per_character", "test/token_accuracy"},
+    "seq2seq": {
+        "test/bleu",
+        "test/bleu_lowercased",
+        "test/chrf",
+        "test/exact_match",
+        "test/bleu_signature",
+        "test/nll",
     },
     "gan": {"test/precision", "test/recall", "test/diversity", "test/n_real", "test/n_generated", "test/features"},
     "iwae": {"test/nll", "test/elbo", "test/kl", "test/active_units"},
@@ -84,12 +94,39 @@ def usps_root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def roots(
-    mnist_root: Path, picture_root: Path, cifar_root: Path, usps_root: Path, downloaded: None
-) -> Mapping[str, Path]:
-    """The folder of each dataset that the package does not carry."""
+def text_file(tmp_path: Path) -> Path:
+    """A text of 12,000 characters."""
+    path = tmp_path / "text.txt"
+    path.write_text("All the world's a stage, and all the men and women merely players.\n" * 180)
+    return path
+
+
+@pytest.fixture
+def sentence_root(tmp_path: Path) -> Path:
+    """A folder of sentences in two languages, as Multi30k comes."""
+    folder = tmp_path / "sentences"
+    folder.mkdir()
+    for part, count in (("train", 100), ("val", 20), ("test_2016_flickr", 20)):
+        for language, words in (("de", ("ein", "Hund", "läuft")), ("en", ("a", "dog", "runs"))):
+            lines = (" ".join((*words * (1 + number % 3), str(number))) for number in range(count))
+            (folder / f"{part}.{language}").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture
+def places(
+    mnist_root: Path,
+    picture_root: Path,
+    cifar_root: Path,
+    usps_root: Path,
+    downloaded: None,
+    text_file: Path,
+    sentence_root: Path,
+) -> Mapping[str, str]:
+    """The argument of each dataset that the package does not carry."""
     roots = {"MNIST": mnist_root, "MNISTM": mnist_root, "ImageFolder": picture_root}
-    return roots | {"CIFAR10": cifar_root, "USPS": usps_root}
+    roots |= {"CIFAR10": cifar_root, "USPS": usps_root, "ParallelText": sentence_root}
+    return {name: f"root={path}" for name, path in roots.items()} | {"TextFile": f"path={text_file}"}
 
 
 def name(path: Path) -> str:
@@ -107,22 +144,36 @@ def pictures_of(model: LightningModule) -> set[str]:
         names |= {"test_confusion.png", "test_misclassified.png"}
         if model.feature_maps(torch.zeros(2, *model.hparams["image_shape"])) is not None:
             names.add("test_grad_cam.png")
+    if isinstance(model, Translating):
+        names |= {f"{prefix}attention_cross.png" for prefix in ("", "test_")}
     return names | ({"filters.png"} if isinstance(model, Filtered) else set())
+
+
+def predicted_by(model: LightningModule) -> str:
+    """The file that `predict` writes."""
+    kinds = {"latents.npz": Embedding, "translations.txt": Translating, "scores.npz": Writing}
+    return next((file for file, kind in kinds.items() if isinstance(model, kind)), "samples.npz")
 
 
 @pytest.mark.parametrize("config", TECHNIQUES, ids=name)
 def test_config_runs_through_every_stage(
-    config: Path, tmp_path: Path, roots: Mapping[str, Path], picture_root: Path
+    config: Path, tmp_path: Path, places: Mapping[str, str], picture_root: Path
 ) -> None:
     words = ["--config", str(config), "--config", str(CONFIGS / "overlay/debug.yaml"), f"--run.dir={tmp_path}"]
     # large networks need their time, and so does what is measured and laid out over many examples
     words += ["--data.init_args.batch_size=8", "--data.init_args.eval_batch_size=16", "--pictures.n_samples=9"]
-    data = yaml.safe_load(config.read_text())["data"]
+    given = yaml.safe_load(config.read_text())
+    data = given["data"]
+    # windows of a text are read at full length nowhere, and what untrained networks write hardly ever ends
+    words += ["--data.init_args.context=32"] if "context" in data["init_args"] else []
+    words += ["--model.init_args.max_tokens=6"] if "max_tokens" in given["model"]["init_args"] else []
     domains = {f"data.init_args.{name}": data["init_args"].get(name) for name in ("source", "target")}
     for key, chosen in {"data": data, **domains}.items():
-        if chosen and (root := roots.get(chosen["class_path"])):
-            words.append(f"--{key}.init_args.root={root}")
-        if chosen and chosen["class_path"] == "MNISTM":
+        if not isinstance(chosen, dict):  # texts have languages for source and target
+            continue
+        if place := places.get(chosen["class_path"]):
+            words.append(f"--{key}.init_args.{place}")
+        if chosen["class_path"] == "MNISTM":
             words += [f"--{key}.init_args.photos={picture_root}", f"--{key}.init_args.cache={tmp_path}"]
     fitted = cli.main(["fit", *words, "--run.id=smoke"])
     run = fitted.run
@@ -131,7 +182,7 @@ def test_config_runs_through_every_stage(
     assert CONTRACT.get(config.parent.name, set()) <= json.loads((run.path / "test.json").read_text()).keys()
     drawn = {path.name for path in (run.path / "media").iterdir()}
     assert {"learning_curves.png"} | pictures_of(fitted.model) <= drawn
-    assert (run.path / ("latents.npz" if isinstance(fitted.model, Embedding) else "samples.npz")).exists()
+    assert (run.path / predicted_by(fitted.model)).exists()
 
 
 def check_overlays(config: Path, overlays: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,6 +216,7 @@ def test_every_overlay_changes_what_it_says(overlay: Path, capsys: pytest.Captur
 def test_no_size_of_the_data_is_written_in_a_config(config: Path) -> None:
     assert "image_shape" not in config.read_text()
     assert "num_classes" not in config.read_text()
+    assert "vocab_size" not in config.read_text()
 
 
 @pytest.mark.parametrize("config", TECHNIQUES, ids=name)

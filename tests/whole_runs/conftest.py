@@ -4,16 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from offline import OFFLINE
 
 from benchmarks.kill_resume import Run
-
-ROOT = Path(__file__).parent.parent.parent
-CONFIGS = sorted((ROOT / "configs").glob("*/digits*.yaml"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "config" in metafunc.fixturenames:
-        metafunc.parametrize("config", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+        metafunc.parametrize("config", OFFLINE, ids=lambda path: f"{path.parent.name}/{path.stem}")
 
 
 @pytest.fixture
