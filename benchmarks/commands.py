@@ -12,6 +12,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cli import EspalierCLI
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,8 +30,11 @@ def run(*words: str) -> None:
     subprocess.run([sys.executable, str(ROOT / "cli.py"), *words], env=environment, check=True)
 
 
-def run_here(*words: str) -> None:
+def run_here(*words: str) -> "EspalierCLI":
     """The same in this process, silently: what takes seconds would spend more of them on starting Python.
+
+    Returns:
+        What was run, with its `model` and its `datamodule`.
 
     Raises:
         SystemExit: if it fails.
@@ -42,7 +49,7 @@ def run_here(*words: str) -> None:
     try:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            cli.main([*words, "--trainer.enable_progress_bar=false"])
+            return cli.main([*words, "--trainer.enable_progress_bar=false"])
     finally:
         logging.disable(logging.NOTSET)
 

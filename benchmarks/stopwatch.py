@@ -7,6 +7,8 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from callbacks.first_batch import fields
+
 
 class Stopwatch(Callback):
     """Prints when the first step was done, and the samples and seconds of each epoch's training."""
@@ -24,7 +26,7 @@ class Stopwatch(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count, and stop at the last batch, before validation."""
-        self._samples += len(batch.image)
+        self._samples += len(next(iter(fields(batch).values())))
         if self._is_first:
             self._is_first = False
             print(f"first {time.time()}", flush=True)

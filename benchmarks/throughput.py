@@ -5,7 +5,8 @@
 Everything runs in a process of its own, one after the other, on one thread. Training is configs/vae/mnist.yaml with all
 its callbacks and loggers (Weights & Biases offline) against benchmarks/hand_loop.py, the same training written by hand.
 Its validation is not timed, and neither is the first epoch. GAN training is that of configs/gan/mnist.yaml against
-benchmarks/gan_hand_loop.py likewise, without validation and in epochs of 100 batches.
+benchmarks/gan_hand_loop.py likewise, without validation and in epochs of 100 batches, and training on text that of
+configs/language_model/python_docs.yaml against benchmarks/text_hand_loop.py.
 
 Transfer has a table of its own, of two trainings of this command line on scikit-learn's digits: of a new layer on the
 kept features of a network, and of the whole network. Networks are the shipped classifier, and a ResNet of torchvision
@@ -25,8 +26,9 @@ from statistics import median
 
 from benchmarks.commands import ROOT, number
 
-ROWS = ("training", "gan", "transfer", "data", "start", "memory")
+ROWS = ("training", "gan", "text", "transfer", "data", "start", "memory")
 GAN_BATCHES, GAN_BATCH_SIZE = 100, 64
+TEXT_BATCHES, TEXT_CONTEXT = 100, 64
 RESNET = ["--model.init_args.backbone=resnet18", "--model.init_args.weights=null", "--model.init_args.image_size=64"]
 BACKBONES = {"the shipped classifier": [], "resnet18": [*RESNET, "--model.init_args.margin=0"]}
 
@@ -64,7 +66,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=ROWS, default=ROWS, help="only these rows")
     arguments = parser.parse_args()
     root, epochs, only = os.path.abspath(arguments.root), arguments.epochs + 1, arguments.only
-    trained, by_hand, gan, gan_by_hand, loaded, by_sample = ([] for _ in range(6))
+    trained, by_hand, gan, gan_by_hand, text, text_by_hand, loaded, by_sample = ([] for _ in range(8))
     starts = []
     with tempfile.TemporaryDirectory() as runs:
         for _ in range(arguments.pairs):
@@ -76,15 +78,22 @@ def main() -> None:
                 gan.append(measure("cli.py", *fit("gan/mnist", runs, epochs), *part, f"--data.init_args.root={root}"))
                 part = [f"--epochs={epochs}", f"--batches={GAN_BATCHES}"]
                 gan_by_hand.append(measure("-m", "benchmarks.gan_hand_loop", f"--root={root}", *part))
+            if "text" in only:
+                part = ["--trainer.limit_val_batches=0", f"--trainer.limit_train_batches={TEXT_BATCHES}"]
+                text.append(measure("cli.py", *fit("language_model/python_docs", runs, epochs), *part))
+                part = [f"--epochs={epochs}", f"--batches={TEXT_BATCHES}"]
+                text_by_hand.append(measure("-m", "benchmarks.text_hand_loop", *part))
             if "data" in only:
                 loaded.append(measure("-m", "benchmarks.loading", f"--root={root}", "--by=module"))
                 by_sample.append(measure("-m", "benchmarks.loading", f"--root={root}", "--by=sample"))
             if "start" in only:
                 starts.append(seconds_to_first_step(runs))
+    tokens, tokens_by_hand = ([rate * TEXT_CONTEXT for rate in rates(one)] for one in (text, text_by_hand))
     steps, steps_by_hand = ([rate / GAN_BATCH_SIZE for rate in rates(one)] for one in (gan, gan_by_hand))
     rows = {
         "training": Row("training, samples/s", rates(trained), rates(by_hand), truediv, "ratio at least 0.93"),
         "gan": Row("GAN training, generator steps/s", steps, steps_by_hand, truediv, "ratio at least 0.9"),
+        "text": Row("training on text, tokens/s", tokens, tokens_by_hand, truediv, "ratio at least 0.93"),
         "data": Row("data alone, images/s", rates(loaded), rates(by_sample), truediv, "ratio at least 12"),
         "start": Row("from the command to the first step done, s", starts, [], truediv, "under 10"),
         "memory": Row("peak memory, MB", memories(trained), memories(by_hand), sub, "at most 300 more"),
