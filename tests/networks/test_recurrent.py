@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from small_sequences import VOCAB, sources, spread, tokens
+from torch import nn
 
 from networks import RecurrentLM, RecurrentSeq2Seq, recorded_attention
 from networks.recurrent_layers import AdditiveAttention, GeneralAttention, RecurrentEncoder, RecurrentStack
 from networks.tokens import BOS, EOS, PAD
 
-VOCAB = 11
 F64 = torch.float64
 CELLS = pytest.mark.parametrize("cell", ["lstm", "gru"])
 KINDS = [
@@ -24,27 +24,8 @@ EVERY_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(ma
 ATTENDING = pytest.mark.parametrize("kind", KINDS[:4], ids=lambda kind: "-".join(map(str, kind.values())))
 
 
-def spread(network: nn.Module) -> Any:
-    torch.manual_seed(1)
-    for parameter in network.parameters():
-        nn.init.normal_(parameter, std=0.4)
-    return network.double().eval()
-
-
 def translator(**kind: Any) -> RecurrentSeq2Seq:
     return spread(RecurrentSeq2Seq(VOCAB, dim=8, hidden=12, **kind))
-
-
-def tokens(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randint(4, VOCAB, shape, generator=torch.Generator().manual_seed(seed))
-
-
-def sources() -> Tensor:
-    source = tokens(3, 7)
-    for row, length in enumerate((7, 4, 2)):
-        source[row, length - 1] = EOS
-        source[row, length:] = PAD
-    return source
 
 
 @CELLS

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+from small_sequences import VOCAB, sources, spread, tokens
 from torch import Tensor, nn
 
 from networks import TransformerEncoder, TransformerLM, TransformerSeq2Seq, recorded_attention
 from networks.tokens import BOS, EOS, PAD
 from networks.transformer_layers import BlockOptions, FeedForward
 
-VOCAB = 11
 KINDS = [
     {"positions": "rotary"},
     {"positions": "learned", "norm": "rms", "activation": "swiglu", "bias": False},
@@ -21,32 +21,12 @@ KINDS = [
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(map(str, kind.values())))
 
 
-def spread(network: nn.Module) -> Any:
-    """In evaluation, in double precision, and with weights large enough that everything matters."""
-    torch.manual_seed(1)
-    for parameter in network.parameters():
-        nn.init.normal_(parameter, std=0.4)
-    return network.double().eval()
-
-
 def language_model(**kind: Any) -> TransformerLM:
     return spread(TransformerLM(VOCAB, 12, dim=16, heads=2, layers=2, **kind))
 
 
 def translator(**kind: Any) -> TransformerSeq2Seq:
     return spread(TransformerSeq2Seq(VOCAB, dim=16, heads=2, layers=2, decoder_layers=1, context=12, **kind))
-
-
-def tokens(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randint(4, VOCAB, shape, generator=torch.Generator().manual_seed(seed))
-
-
-def sources() -> Tensor:
-    source = tokens(3, 7)
-    for row, length in enumerate((7, 4, 2)):
-        source[row, length - 1] = EOS
-        source[row, length:] = PAD
-    return source
 
 
 def changed(token: Tensor, place: int) -> Tensor:
