@@ -135,7 +135,7 @@ def test_padding_is_never_attended_to(kind: dict[str, Any]) -> None:
         state = network.start(source)
         for t in range(6):
             _, state = network.advance(target[:, t : t + 1], state)
-    weights = recorded["decoder.attention"]
+    weights = recorded["decoder.cross"]
     assert weights.shape == (3, 1, 6, 7)
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 1, 6))
     padding = (source == PAD)[:, None, None].expand_as(weights)
