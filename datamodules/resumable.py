@@ -94,6 +94,10 @@ class ResumableDataModule(LightningDataModule, Generic[ExamplesT]):
     def load_test(self) -> ExamplesT:
         """Loads the test part."""
 
+    def __str__(self) -> str:
+        """Its name. Lightning would load all parts to describe them, and jsonargparse asks while it links settings."""
+        return type(self).__name__
+
     def dataset(self, part: Part) -> ExamplesT:
         """Returns a part, loaded on first use.
 

@@ -112,6 +112,12 @@ def test_shape_and_classes_are_declared_before_anything_is_read() -> None:
     assert data.dataset("train").__getitems__([0, 1]).image.shape == (2, 1, 6, 6)
 
 
+def test_its_name_is_written_without_reading_anything() -> None:
+    data = Toy()
+    assert str(data) == "Toy"
+    assert data.reads == []
+
+
 def test_fit_validate_and_predict_never_read_the_test_part(tmp_path: Path) -> None:
     data, model, trainer = Toy(), Recorder(), make_trainer(tmp_path)
     trainer.fit(model, data)
