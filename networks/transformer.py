@@ -48,8 +48,8 @@ class TransformerLM(nn.Module):
     """Language model: a causal transformer.
 
     Sources: Vaswani et al., "Attention Is All You Need" (2017); Radford et al., "Language Models are Unsupervised
-    Multitask Learners" (2019). It starts as GPT-2 does, except with sinusoidal positions and with post-norm, where it
-    starts as the former.
+    Multitask Learners" (2019), from which pre-norm and the smaller initial weights of what is added to the sequence
+    are. All initial weights are drawn after Glorot, which depends on the width, and not with GPT-2's one deviation.
 
     Args:
         vocab_size: number of tokens, V; supplied by the model.
