@@ -88,19 +88,22 @@ class TokenTechnique(SingleLossTechnique):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Log the terms, count the batch, and return its part of the step's loss."""
-        terms = self.loss(batch)
-        if self.trainer.world_size == 1 and self.trainer.accumulate_grad_batches == 1:
-            self.log_terms("train", terms, batch)
-            self.batch_step += 1
-            return terms.total
-        tokens, everywhere = self._counts(batch.tokens)
-        # the mean over processes, which DDP takes of gradients and the log of terms, is that over all tokens
-        terms = TokenTerms(*(term * (tokens * self.trainer.world_size / everywhere) for term in terms))
+        terms: TokenTerms = self.loss(batch)
+        weight: float | Tensor = 1.0
+        if self.trainer.world_size > 1 or self.trainer.accumulate_grad_batches > 1:
+            terms, weight = self._shared(terms, batch.tokens)
         self.log_terms("train", terms, batch)
         self.batch_step += 1
+        return terms.total * weight
+
+    def _shared(self, terms: TokenTerms, tokens: int) -> tuple[TokenTerms, Tensor]:
+        """This process's part of the terms of a batch of all processes, and that batch's weight in its step."""
+        here, everywhere = self._counts(tokens)
         self._first = everywhere if self._first is None else self._first
         self._tokens = self._tokens.to(everywhere) + everywhere
-        return terms.total * (everywhere / self._first)
+        # the mean over processes, which DDP takes of gradients and the log of terms, is that over all tokens
+        part = here * (self.trainer.world_size / everywhere)
+        return TokenTerms(*(term * part for term in terms)), everywhere / self._first
 
     def _counts(self, tokens: int) -> tuple[Tensor, Tensor]:
         """Tokens of this process and of all, as scalars on the device that no one waits for."""
