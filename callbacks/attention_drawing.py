@@ -14,6 +14,7 @@ from torch import Tensor
 
 from callbacks.drawing import DPI, FONT_SIZE, INK, blank, text_width
 from callbacks.tile_drawing import shortened
+from networks.tokens import VISIBLE
 
 BETWEEN = 10  # pixels between two maps
 _CELL = 22  # pixels that a weight is wide and high at most
@@ -23,7 +24,6 @@ _LETTER = 0.62  # width of a letter on average, in sizes of its font
 _LINE = round(1.9 * FONT_SIZE * DPI / 72)  # pixels from one line of text to the next
 _BAR = (14, 200)  # pixels that the bar of shades is wide and high
 _FAINT = "#555555"
-_VISIBLE = {" ": "\N{OPEN BOX}", "\n": "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}", "\t": "\N{RIGHTWARDS ARROW TO BAR}"}
 
 
 def attention_grid(
@@ -94,7 +94,7 @@ def shades(weights: NDArray[Any]) -> NDArray[np.uint8]:
 
 def printable(name: str) -> str:
     """Returns a token's name as it can be drawn: space and line end as signs, and what the font lacks as a box."""
-    shown = "".join(_VISIBLE.get(letter, letter) for letter in name)
+    shown = name.translate(VISIBLE)
     return "".join(letter if ord(letter) in _letters() else "\N{WHITE SQUARE}" for letter in shown)
 
 

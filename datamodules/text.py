@@ -10,9 +10,7 @@ from torch import Tensor
 
 from datamodules.resumable import ExamplesT, ResumableDataModule
 from datamodules.vocabulary import encode_long, read_vocabulary, size_of
-from networks.tokens import BOS, EOS, SPECIAL_TOKENS
-
-_VISIBLE = str.maketrans({" ": "␣", "\n": "↵", "\t": "→"})
+from networks.tokens import BOS, EOS, SPECIAL_TOKENS, VISIBLE
 
 
 class TextDataModule(ResumableDataModule[ExamplesT]):
@@ -91,7 +89,7 @@ class TextDataModule(ResumableDataModule[ExamplesT]):
         return [
             SPECIAL_TOKENS[token]
             if token < len(SPECIAL_TOKENS)
-            else self.vocabulary.decode([token], skip_special_tokens=False).translate(_VISIBLE)
+            else self.vocabulary.decode([token], skip_special_tokens=False).translate(VISIBLE)
             for token in _integers(tokens)
         ]
 

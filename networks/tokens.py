@@ -5,3 +5,8 @@ PAD, BOS, EOS, UNK = range(4)
 
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
 """Their names, in order."""
+
+VISIBLE = str.maketrans(
+    {" ": "\N{OPEN BOX}", "\n": "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}", "\t": "\N{RIGHTWARDS ARROW}"}
+)
+"""Signs that stand for blanks and ends of lines where tokens are shown, for `str.translate`."""
