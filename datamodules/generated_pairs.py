@@ -1,6 +1,8 @@
 """What tasks on strings share that are made when they are asked for."""
 
 from abc import abstractmethod
+from itertools import islice
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -12,7 +14,18 @@ from datamodules.vocabulary import character_vocabulary
 
 
 class GeneratedPairs(SizedParts[TokenPairs], SequencePairs):
-    """Pairs of short strings, of which no two have the same source; tokens are characters of a fixed alphabet."""
+    """Pairs of short strings, of which no two have the same source; tokens are characters of a fixed alphabet.
+
+    Args:
+        **kwargs: See `SizedParts` and `SequencePairs`.
+
+    Raises:
+        ValueError: If a size is impossible.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._untaken: dict[Part, list[tuple[str, str]]] = {}
 
     @property
     @abstractmethod
@@ -41,9 +54,10 @@ class GeneratedPairs(SizedParts[TokenPairs], SequencePairs):
         return character_vocabulary([self.alphabet])
 
     def read_pairs(self, part: Part) -> tuple[list[str], list[str]]:
-        """Draws the pairs of all parts, and takes those of one."""
-        drawn = self.draw(self.total_size, self.generator())
-        start = {"train": 0, "val": self.train_size, "test": self.train_size + self.val_size}[part]
-        size = {"train": self.train_size, "val": self.val_size, "test": self.test_size}[part]
-        chosen = drawn[start : start + size]
-        return [source for source, _ in chosen], [target for _, target in chosen]
+        """Takes the pairs of a part; all parts are drawn at once, and kept until they are taken."""
+        if part not in self._untaken:
+            drawn = iter(self.draw(self.total_size, self.generator()))
+            sizes: dict[Part, int] = {"train": self.train_size, "val": self.val_size, "test": self.test_size}
+            self._untaken = {name: list(islice(drawn, size)) for name, size in sizes.items()}
+        taken = self._untaken.pop(part)
+        return [source for source, _ in taken], [target for _, target in taken]

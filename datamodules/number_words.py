@@ -24,7 +24,7 @@ class NumberWords(GeneratedPairs):
     Args:
         highest: Greatest number that may be drawn, 999,999 at most.
         direction: What is the target: "to_words" or "to_digits".
-        **kwargs: See `SizedParts` and `SequencePairs`.
+        **kwargs: See `GeneratedPairs`.
 
     Raises:
         ValueError: If a size is impossible, or there are fewer numbers than are wanted.

@@ -22,7 +22,7 @@ class RandomStrings(GeneratedPairs):
         letters: Size of the alphabet, which begins at "a".
         min_length: Letters of the shortest strings.
         max_length: Letters of the longest.
-        **kwargs: See `SizedParts` and `SequencePairs`.
+        **kwargs: See `GeneratedPairs`.
 
     Raises:
         ValueError: If a size is impossible, or there are fewer than twice as many strings as are wanted.
