@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import sub, truediv
@@ -66,37 +67,23 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=ROWS, default=ROWS, help="only these rows")
     arguments = parser.parse_args()
     root, epochs, only = os.path.abspath(arguments.root), arguments.epochs + 1, arguments.only
-    trained, by_hand, gan, gan_by_hand, text, text_by_hand, loaded, by_sample = ([] for _ in range(8))
+    measured: dict[str, list[tuple[Measured, Measured]]] = defaultdict(list)
     starts = []
     with tempfile.TemporaryDirectory() as runs:
         for _ in range(arguments.pairs):
-            if "training" in only or "memory" in only:
-                trained.append(measure("cli.py", *fit("vae/mnist", runs, epochs), f"--data.init_args.root={root}"))
-                by_hand.append(measure("-m", "benchmarks.hand_loop", f"--root={root}", f"--epochs={epochs}"))
-            if "gan" in only:
-                part = ["--trainer.limit_val_batches=0", f"--trainer.limit_train_batches={GAN_BATCHES}"]
-                gan.append(measure("cli.py", *fit("gan/mnist", runs, epochs), *part, f"--data.init_args.root={root}"))
-                part = [f"--epochs={epochs}", f"--batches={GAN_BATCHES}"]
-                gan_by_hand.append(measure("-m", "benchmarks.gan_hand_loop", f"--root={root}", *part))
-            if "text" in only:
-                part = ["--trainer.limit_val_batches=0", f"--trainer.limit_train_batches={TEXT_BATCHES}"]
-                text.append(measure("cli.py", *fit("language_model/python_docs", runs, epochs), *part))
-                part = [f"--epochs={epochs}", f"--batches={TEXT_BATCHES}"]
-                text_by_hand.append(measure("-m", "benchmarks.text_hand_loop", *part))
-            if "data" in only:
-                loaded.append(measure("-m", "benchmarks.loading", f"--root={root}", "--by=module"))
-                by_sample.append(measure("-m", "benchmarks.loading", f"--root={root}", "--by=sample"))
+            for name, (ours, theirs) in words_of(root, runs, epochs).items():
+                if name in only or (name == "training" and "memory" in only):
+                    measured[name].append((measure(*ours), measure(*theirs)))
             if "start" in only:
                 starts.append(seconds_to_first_step(runs))
-    tokens, tokens_by_hand = ([rate * TEXT_CONTEXT for rate in rates(one)] for one in (text, text_by_hand))
-    steps, steps_by_hand = ([rate / GAN_BATCH_SIZE for rate in rates(one)] for one in (gan, gan_by_hand))
+    steps, tokens = rates(measured["gan"], 1 / GAN_BATCH_SIZE), rates(measured["text"], TEXT_CONTEXT)
     rows = {
-        "training": Row("training, samples/s", rates(trained), rates(by_hand), truediv, "ratio at least 0.93"),
-        "gan": Row("GAN training, generator steps/s", steps, steps_by_hand, truediv, "ratio at least 0.9"),
-        "text": Row("training on text, tokens/s", tokens, tokens_by_hand, truediv, "ratio at least 0.93"),
-        "data": Row("data alone, images/s", rates(loaded), rates(by_sample), truediv, "ratio at least 12"),
+        "training": Row("training, samples/s", *rates(measured["training"]), truediv, "ratio at least 0.93"),
+        "gan": Row("GAN training, generator steps/s", *steps, truediv, "ratio at least 0.9"),
+        "text": Row("training on text, tokens/s", *tokens, truediv, "ratio at least 0.93"),
+        "data": Row("data alone, images/s", *rates(measured["data"]), truediv, "ratio at least 12"),
         "start": Row("from the command to the first step done, s", starts, [], truediv, "under 10"),
-        "memory": Row("peak memory, MB", memories(trained), memories(by_hand), sub, "at most 300 more"),
+        "memory": Row("peak memory, MB", *memories(measured["training"]), sub, "at most 300 more"),
     }
     chosen = [rows[name] for name in ROWS if name in only and name in rows]
     if chosen:
@@ -106,6 +93,26 @@ def main() -> None:
         print("\n| training, samples/s | of a new layer | of everything | compared | required |\n|---|---|---|---|---|")
         for name in BACKBONES:
             print(transfer(name, arguments.pairs, epochs))
+
+
+def words_of(root: str, runs: str, epochs: int) -> dict[str, tuple[list[str], list[str]]]:
+    """Words of the program that each row measures, and those of its yardstick."""
+    gan = ["--trainer.limit_val_batches=0", f"--trainer.limit_train_batches={GAN_BATCHES}"]
+    text = ["--trainer.limit_val_batches=0", f"--trainer.limit_train_batches={TEXT_BATCHES}"]
+    data, here = f"--data.init_args.root={root}", [f"--root={root}", f"--epochs={epochs}"]
+    loading = ["-m", "benchmarks.loading", f"--root={root}"]
+    return {
+        "training": (["cli.py", *fit("vae/mnist", runs, epochs), data], ["-m", "benchmarks.hand_loop", *here]),
+        "gan": (
+            ["cli.py", *fit("gan/mnist", runs, epochs), *gan, data],
+            ["-m", "benchmarks.gan_hand_loop", *here, f"--batches={GAN_BATCHES}"],
+        ),
+        "text": (
+            ["cli.py", *fit("language_model/python_docs", runs, epochs), *text],
+            ["-m", "benchmarks.text_hand_loop", f"--epochs={epochs}", f"--batches={TEXT_BATCHES}"],
+        ),
+        "data": ([*loading, "--by=module"], [*loading, "--by=sample"]),
+    }
 
 
 def transfer(name: str, pairs: int, epochs: int) -> Row:
@@ -155,14 +162,14 @@ def launch(words: Sequence[str]) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def rates(measured: Sequence[Measured]) -> list[float]:
-    """Samples a second of several processes."""
-    return [one.rate for one in measured]
+def rates(pairs: Sequence[tuple[Measured, Measured]], scale: float = 1) -> tuple[list[float], list[float]]:
+    """Samples a second of several programs and of their yardsticks, times a scale."""
+    return [ours.rate * scale for ours, _ in pairs], [theirs.rate * scale for _, theirs in pairs]
 
 
-def memories(measured: Sequence[Measured]) -> list[float]:
-    """Peak memory of several processes, in MB."""
-    return [one.memory for one in measured]
+def memories(pairs: Sequence[tuple[Measured, Measured]]) -> tuple[list[float], list[float]]:
+    """Peak memory of several programs and of their yardsticks, in MB."""
+    return [ours.memory for ours, _ in pairs], [theirs.memory for _, theirs in pairs]
 
 
 def spread(values: Sequence[float]) -> str:

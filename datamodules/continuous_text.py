@@ -71,6 +71,7 @@ class ContinuousText(TextDataModule[TokenWindows]):
         self._context = context
         self.val_size = val_size
         self.test_size = test_size
+        self._untaken: dict[Part, str] = {}
 
     @property
     def context(self) -> int:
@@ -86,14 +87,17 @@ class ContinuousText(TextDataModule[TokenWindows]):
         """
 
     def part_of_text(self, part: Part) -> str:
-        """Reads a part of the text.
+        """Returns a part of the text, which is read and divided once; a part is kept until it is written in tokens.
 
         Raises:
             ValueError: If it cannot be read.
         """
-        text = self.read_text()
-        test, validation = (int(len(text) * (1 - share)) for share in (self.val_size + self.test_size, self.val_size))
-        return {"train": text[:test], "test": text[test:validation], "val": text[validation:]}[part]
+        if part not in self._untaken:
+            text = self.read_text()
+            shares = (self.val_size + self.test_size, self.val_size)
+            test, validation = (int(len(text) * (1 - share)) for share in shares)
+            self._untaken = {"train": text[:test], "test": text[test:validation], "val": text[validation:]}
+        return self._untaken[part]
 
     def make_vocabulary(self) -> Tokenizer:
         """Makes the vocabulary of the training part."""
@@ -136,6 +140,7 @@ class ContinuousText(TextDataModule[TokenWindows]):
 
     def _windows(self, part: Part) -> TokenWindows:
         token = torch.tensor(self.encode(self.part_of_text(part)))
+        del self._untaken[part]  # not before, as the vocabulary may have been made just now
         if len(token) < 2:
             raise ValueError(f"the {part} part has {len(token)} token(s), 2 are needed: choose a longer text")
         return TokenWindows(token, self.context, characters_per_token(self.vocabulary))

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 
 from datamodules.points import DrawnPoints, LabelledPoints, positive
-from datamodules.seeding import derive_seed
 
 _TURN = 10**6  # rotations that differ by a millionth of a degree are draws of their own
 
@@ -28,10 +27,10 @@ class TwoMoons(DrawnPoints):
         rotation: Degrees, counter-clockwise about the origin.
         noise: Standard deviation, along each axis, of the Gaussian noise that is added.
         radius: Of the half circles.
-        train_size: See `DrawnPoints`.
-        val_size: See `DrawnPoints`.
-        test_size: See `DrawnPoints`.
-        **kwargs: See `DrawnPoints`.
+        train_size: See `SizedParts`.
+        val_size: See `SizedParts`.
+        test_size: See `SizedParts`.
+        **kwargs: See `SizedParts`.
 
     Raises:
         ValueError: If a size is impossible.
@@ -68,8 +67,7 @@ class TwoMoons(DrawnPoints):
             size: Number of points.
             stream: Which of the independent draws under `split_seed` is wanted.
         """
-        key = derive_seed(self.split_seed, stream, round(self.rotation * _TURN))
-        generator = torch.Generator().manual_seed(key)
+        generator = self.generator(stream, round(self.rotation * _TURN))
         label = torch.randperm(size, generator=generator) % 2
         angle = math.pi * torch.rand(size, generator=generator)
         upper = torch.stack([angle.cos() - 0.5, angle.sin() - 0.25], dim=1)

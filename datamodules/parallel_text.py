@@ -70,6 +70,7 @@ class ParallelText(SequencePairs):
         self.merged_vocab = merged_vocab
         self.lowercase = lowercase
         self.max_length = max_length
+        self._untaken: dict[Part, tuple[list[str], list[str]]] = {}
 
     def encode(self, text: str) -> list[int]:
         """Writes a text in tokens, without beginning and end; in small letters if the data are."""
@@ -77,7 +78,7 @@ class ParallelText(SequencePairs):
 
     def make_vocabulary(self) -> Tokenizer:
         """Makes the vocabulary of both sides of the training part."""
-        source, target = self.read_pairs("train")
+        source, target = self._untaken["train"] = self.read_pairs("train")  # until they are written in tokens
         return byte_pair_vocabulary(source + target, self.merged_vocab)
 
     def read_pairs(self, part: Part) -> tuple[list[str], list[str]]:
@@ -101,7 +102,9 @@ class ParallelText(SequencePairs):
         Raises:
             ValueError: If it cannot be read, or no pair is left.
         """
-        sides = (encode_all(self.vocabulary, texts) for texts in self.read_pairs(part))
+        vocabulary = self.vocabulary  # first, as it may have to be made of what the training part is
+        read = self._untaken.pop(part, None) or self.read_pairs(part)
+        sides = (encode_all(vocabulary, texts) for texts in read)
         every = list(zip(*sides, strict=True))
         limit = self.max_length if part == "train" else None
         kept = every if limit is None else [pair for pair in every if max(map(len, pair)) <= limit]

@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import PointBatch, UnlabelledPointBatch
-from datamodules.resumable import ResumableDataModule, at_least
-from datamodules.seeding import derive_seed
-
-_TRAIN, _VAL, _TEST = range(3)  # streams of the parts, so that they are drawn independently
+from datamodules.drawn_parts import DrawnParts
+from datamodules.resumable import at_least
 
 
 class LabelledPoints:
@@ -73,38 +71,10 @@ class UnlabelledPoints:
         return self
 
 
-class DrawnPoints(ResumableDataModule[LabelledPoints]):
-    """Points in the plane that are drawn when they are asked for, each part independently of the others.
-
-    Args:
-        train_size: Training points.
-        val_size: Validation points; 0 for none.
-        test_size: Test points.
-        split_seed: Seed of the points; not `seed`, so that runs with different seeds share them.
-        **kwargs: See `ResumableDataModule`.
-
-    Raises:
-        ValueError: If a size is impossible.
-    """
+class DrawnPoints(DrawnParts[LabelledPoints]):
+    """Points in the plane that are drawn when they are asked for, each part independently of the others."""
 
     example_name = "point"
-
-    def __init__(
-        self,
-        *,
-        train_size: int,
-        val_size: int,
-        test_size: int,
-        split_seed: int = 0,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        at_least(1, train_size=train_size, test_size=test_size)
-        at_least(0, val_size=val_size)
-        self.train_size = train_size
-        self.val_size = val_size
-        self.test_size = test_size
-        self.split_seed = split_seed
 
     @property
     @abstractmethod
@@ -116,28 +86,10 @@ class DrawnPoints(ResumableDataModule[LabelledPoints]):
         """Names of the classes."""
         return tuple(map(str, range(self.num_classes)))
 
-    @abstractmethod
-    def draw(self, size: int, stream: int) -> LabelledPoints:
-        """Draws points.
-
-        Args:
-            size: Number of points.
-            stream: Which of the independent draws under `split_seed` is wanted.
-        """
-
     @property
     def data_shape(self) -> tuple[int, ...]:
         """Shape of one point."""
         return (2,)
-
-    def load_training(self) -> tuple[LabelledPoints, LabelledPoints | None]:
-        """Draws the training and the validation part."""
-        validation = self.draw(int(self.val_size), _VAL) if self.val_size else None
-        return self.draw(self.train_size, _TRAIN), validation
-
-    def load_test(self) -> LabelledPoints:
-        """Draws the test part."""
-        return self.draw(self.test_size, _TEST)
 
 
 class GaussianMixture(DrawnPoints):
@@ -147,10 +99,10 @@ class GaussianMixture(DrawnPoints):
 
     Args:
         mode_std: Standard deviation of each mode along each axis.
-        train_size: See `DrawnPoints`.
-        val_size: See `DrawnPoints`.
-        test_size: See `DrawnPoints`.
-        **kwargs: See `DrawnPoints`.
+        train_size: See `SizedParts`.
+        val_size: See `SizedParts`.
+        test_size: See `SizedParts`.
+        **kwargs: See `SizedParts`.
 
     Raises:
         ValueError: If a size is impossible.
@@ -186,7 +138,7 @@ class GaussianMixture(DrawnPoints):
             size: Number of points.
             stream: Which of the independent draws under `split_seed` is wanted.
         """
-        generator = torch.Generator().manual_seed(derive_seed(self.split_seed, stream))
+        generator = self.generator(stream)
         label = torch.randint(self.num_classes, (size,), generator=generator)
         return LabelledPoints(self.modes[label] + self.mode_std * torch.randn(size, 2, generator=generator), label)
 

@@ -9,14 +9,13 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from datamodules.batch import TokenBatch
+from datamodules.drawn_parts import DrawnParts
 from datamodules.resumable import at_least
-from datamodules.seeding import derive_seed
 from datamodules.text import TextDataModule
 from datamodules.vocabulary import word_vocabulary
 from networks.tokens import PAD, SPECIAL_TOKENS
 
 _FILLER = len(SPECIAL_TOKENS)
-_TRAIN, _VAL, _TEST = range(3)  # streams of the parts, so that they are drawn independently
 
 
 class RecallSequences:
@@ -46,7 +45,7 @@ class RecallSequences:
         return hashlib.sha256(self.token.numpy().tobytes() + self.target.numpy().tobytes()).hexdigest()
 
 
-class AssociativeRecall(TextDataModule[RecallSequences]):
+class AssociativeRecall(DrawnParts[RecallSequences], TextDataModule[RecallSequences]):
     """Pairs of a key and a value, then the same keys in another order: the model has to say the value of each.
 
     ```
@@ -65,11 +64,7 @@ class AssociativeRecall(TextDataModule[RecallSequences]):
         keys: Different keys there are.
         values: Different values there are.
         length: Tokens of a sequence; None for 4 * pairs, without fillers.
-        train_size: Training sequences.
-        val_size: Validation sequences; 0 for none.
-        test_size: Test sequences.
-        split_seed: Seed of the sequences; not `seed`, so that runs with different seeds share them.
-        **kwargs: See `TextDataModule`.
+        **kwargs: See `SizedParts` and `TextDataModule`.
 
     Raises:
         ValueError: If a size is impossible.
@@ -82,15 +77,10 @@ class AssociativeRecall(TextDataModule[RecallSequences]):
         keys: int = 16,
         values: int = 16,
         length: int | None = None,
-        train_size: int = 20_000,
-        val_size: int = 1_000,
-        test_size: int = 1_000,
-        split_seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        at_least(1, pairs=pairs, keys=keys, values=values, train_size=train_size, test_size=test_size)
-        at_least(0, val_size=val_size)
+        at_least(1, pairs=pairs, keys=keys, values=values)
         if pairs > keys:
             raise ValueError(f"pairs={pairs} is more than the {keys} keys: choose fewer, or increase keys")
         if length is not None and length < 4 * pairs:
@@ -99,10 +89,6 @@ class AssociativeRecall(TextDataModule[RecallSequences]):
         self.keys = keys
         self.values = values
         self.length = 4 * pairs if length is None else length
-        self.train_size = train_size
-        self.val_size = val_size
-        self.test_size = test_size
-        self.split_seed = split_seed
         self.refuse_other_vocabulary()
 
     @property
@@ -115,15 +101,6 @@ class AssociativeRecall(TextDataModule[RecallSequences]):
         keys, values = (f"k{key}" for key in range(self.keys)), (f"v{value}" for value in range(self.values))
         return word_vocabulary([".", *keys, *values])
 
-    def load_training(self) -> tuple[RecallSequences, RecallSequences | None]:
-        """Draws the training and the validation part."""
-        validation = self.draw(int(self.val_size), _VAL) if self.val_size else None
-        return self.draw(self.train_size, _TRAIN), validation
-
-    def load_test(self) -> RecallSequences:
-        """Draws the test part."""
-        return self.draw(self.test_size, _TEST)
-
     def draw(self, size: int, stream: int) -> RecallSequences:
         """Draws sequences.
 
@@ -131,7 +108,7 @@ class AssociativeRecall(TextDataModule[RecallSequences]):
             size: Number of sequences.
             stream: Which of the independent draws under `split_seed` is wanted.
         """
-        generator = torch.Generator().manual_seed(derive_seed(self.split_seed, stream))
+        generator = self.generator(stream)
         key = torch.rand(size, self.keys, generator=generator).argsort(dim=1)[:, : self.pairs]
         value = torch.randint(self.values, (size, self.pairs), generator=generator)
         order = torch.rand(size, self.pairs, generator=generator).argsort(dim=1)

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -168,6 +169,17 @@ def test_short_and_unreadable_texts_are_one_line(tmp_path: Path) -> None:
 def test_ends_of_lines_and_marks_of_byte_order_are_not_text(tmp_path: Path) -> None:
     data = text_file(tmp_path, "\ufeffab\r\ncd\n")
     assert data.read_text() == "ab\ncd\n"
+
+
+def test_a_text_is_read_once_and_forgotten_part_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = text_file(tmp_path, "abcdefghij" * 100, context=9)
+    read = Mock(wraps=data.read_text)
+    monkeypatch.setattr(data, "read_text", read)
+    assert data.vocab_size == 14
+    data.setup("fit")
+    data.setup("test")
+    assert read.call_count == 1
+    assert data._untaken == {}
 
 
 def test_evaluation_deals_windows_to_the_processes(tmp_path: Path) -> None:

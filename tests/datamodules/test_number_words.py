@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -73,6 +74,18 @@ def test_parts_are_disjoint_and_the_same_every_time(kind: type[SequencePairs], a
     assert [again.read_pairs(part)[0] for part in ("train", "val", "test")] == parts
     other: Any = kind(**arguments, **SIZES, split_seed=1)
     assert other.read_pairs("train")[0] != parts[0]
+
+
+@pytest.mark.parametrize(("kind", "arguments"), TASKS)
+def test_all_parts_come_from_one_draw(
+    kind: type[SequencePairs], arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data: Any = kind(**arguments, **SIZES)
+    drawn = Mock(wraps=data.draw)
+    monkeypatch.setattr(data, "draw", drawn)
+    data.setup("fit")
+    data.setup("test")
+    assert drawn.call_count == 1
 
 
 @pytest.mark.parametrize(("kind", "arguments"), TASKS)

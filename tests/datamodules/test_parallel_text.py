@@ -1,10 +1,11 @@
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from datamodules import ParallelText
+from datamodules import ParallelText, parallel_text
 
 TRAIN = [(f"Der Hund {number} bellt.", f"The dog {number} barks!") for number in range(60)]
 HELD_OUT = [("Katze Qx", "cat Zy"), ("Bär", "bear"), ("", "")]
@@ -90,6 +91,16 @@ def test_all_parts_are_read_by_their_loaders(root: Path) -> None:
     seen = chain.from_iterable(batch.index.tolist() for batch in data.train_dataloader())
     assert sorted(seen) == list(range(60))
     assert sum(len(batch.index) for batch in data.test_dataloader()) == 2
+
+
+def test_each_file_is_read_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Mock(wraps=parallel_text.read_utf8)
+    monkeypatch.setattr(parallel_text, "read_utf8", read)
+    data = data_of(root)
+    data.setup("fit")
+    data.setup("test")
+    files = sorted(call.args[0].name for call in read.call_args_list)
+    assert files == ["test.de", "test.en", "train.de", "train.en", "val.de", "val.en"]
 
 
 def test_a_given_tokenizer_needs_no_training_part(root: Path) -> None:

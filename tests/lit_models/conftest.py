@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning import Trainer
 from sklearn.datasets import load_digits
+from small_transfer import small
 from torch.optim import Adam
 
 from datamodules import ImageBatch
@@ -97,3 +98,10 @@ def attached(build: Callable[..., Any], make_trainer: Callable[..., Trainer]) ->
         return model
 
     return make
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> str:
+    """A file of weights of the small network, for three classes."""
+    torch.save(small(1, classes=3).state_dict(), tmp_path / "given.pth")
+    return str(tmp_path / "given.pth")

@@ -8,6 +8,19 @@ from torch import Tensor, nn
 from networks.tokens import EOS, PAD
 
 VOCAB = 11
+TRANSFORMERS = [
+    {"positions": "rotary"},
+    {"positions": "learned", "norm": "rms", "activation": "swiglu", "bias": False},
+    {"positions": "sinusoidal", "norm_first": False, "activation": "relu", "tied": False},
+    {"positions": "rotary", "norm": "rms", "norm_first": False},
+]
+RECURRENT = [
+    {"attention": "bahdanau", "cell": "lstm", "layers": 2},
+    {"attention": "bahdanau", "cell": "gru", "tied": False},
+    {"attention": "luong", "cell": "gru", "layers": 2, "bidirectional": False},
+    {"attention": "luong", "cell": "lstm"},
+    {"attention": "none", "cell": "lstm", "layers": 2},
+]
 
 
 def spread(network: nn.Module) -> Any:

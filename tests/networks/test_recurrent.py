@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_sequences import VOCAB, sources, spread, tokens
+from small_sequences import RECURRENT, VOCAB, sources, spread, tokens
 from torch import nn
 
 from networks import RecurrentLM, RecurrentSeq2Seq, recorded_attention
@@ -13,15 +13,8 @@ from networks.tokens import BOS, EOS, PAD
 
 F64 = torch.float64
 CELLS = pytest.mark.parametrize("cell", ["lstm", "gru"])
-KINDS = [
-    {"attention": "bahdanau", "cell": "lstm", "layers": 2},
-    {"attention": "bahdanau", "cell": "gru", "tied": False},
-    {"attention": "luong", "cell": "gru", "layers": 2, "bidirectional": False},
-    {"attention": "luong", "cell": "lstm"},
-    {"attention": "none", "cell": "lstm", "layers": 2},
-]
-EVERY_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(map(str, kind.values())))
-ATTENDING = pytest.mark.parametrize("kind", KINDS[:4], ids=lambda kind: "-".join(map(str, kind.values())))
+EVERY_KIND = pytest.mark.parametrize("kind", RECURRENT, ids=lambda kind: "-".join(map(str, kind.values())))
+ATTENDING = pytest.mark.parametrize("kind", RECURRENT[:4], ids=lambda kind: "-".join(map(str, kind.values())))
 
 
 def translator(**kind: Any) -> RecurrentSeq2Seq:
@@ -86,43 +79,6 @@ def test_the_encoder_agrees_with_packed_sequences(cell: Any, bidirectional: bool
     torch.testing.assert_close(y[known], expected[known])
     output = ended[0] if cell == "lstm" else ended
     torch.testing.assert_close(last, torch.cat(list(output[-2:] if bidirectional else output[-1:]), -1))
-
-
-@EVERY_KIND
-def test_a_translation_is_the_same_in_company(kind: dict[str, Any]) -> None:
-    network, source, target = translator(**kind), sources(), tokens(3, 6, seed=1)
-    target[1, 3:] = PAD
-    logits = network(source, target)
-    for row, (length, written) in enumerate(((7, 6), (4, 3), (2, 6))):
-        alone = network(source[row : row + 1, :length], target[row : row + 1, :written])
-        torch.testing.assert_close(logits[row, :written], alone[0])
-
-
-@EVERY_KIND
-@pytest.mark.parametrize("widths", [[6], [1] * 6, [2, 1, 3]], ids=str)
-def test_a_translation_may_be_made_in_steps(kind: dict[str, Any], widths: list[int]) -> None:
-    network, source, target = translator(**kind), sources(), tokens(3, 6, seed=1)
-    state, parts = network.start(source), []
-    for part in target.split(widths, 1):
-        logits, state = network.advance(part, state)
-        parts.append(logits)
-    logits = network(source, target)
-    torch.testing.assert_close(torch.cat(parts, 1), logits)
-    target[:, 3] = 4 + (target[:, 3] - 3) % (VOCAB - 4)
-    moved = (network(source, target) - logits).abs().amax((0, 2))
-    assert not moved[:3].any()
-    assert (moved[3:] > 1e-9).all()
-
-
-@EVERY_KIND
-def test_rows_of_a_state_can_be_chosen(kind: dict[str, Any]) -> None:
-    network, source = translator(**kind), sources()
-    _, state = network.advance(tokens(3, 2), network.start(source))
-    rows, following = torch.tensor([2, 0, 0, 1]), tokens(4, 1, seed=2)
-    logits, _ = network.advance(following, state.select(rows))
-    for place, row in enumerate(rows.tolist()):
-        _, alone = network.advance(tokens(3, 2)[row : row + 1], network.start(source[row : row + 1]))
-        torch.testing.assert_close(logits[place], network.advance(following[place : place + 1], alone)[0][0])
 
 
 @ATTENDING
