@@ -1,11 +1,11 @@
 """The supervised classifier."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from lit_models.base import OptimizerFactory, SchedulerFactory, label_and_index
+from lit_models.base import OptimizerFactory, PretrainedPart, SchedulerFactory, label_and_index
 from lit_models.single_loss import SingleLossTechnique
 from networks import ConvClassifier, ImageShape
 from objectives import accuracy, cross_entropy
@@ -55,6 +55,8 @@ class Classifier(SingleLossTechnique):
         scheduler: see `SingleLossTechnique`.
         scheduler_interval: see `SingleLossTechnique`.
     """
+
+    pretrained_part: ClassVar[PretrainedPart | None] = PretrainedPart("network")
 
     def __init__(
         self,

@@ -20,6 +20,8 @@ from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures
 from networks.gradient_reversal import GradientReversal, reverse_gradient
 from networks.heads import MLPHead, domain_discriminator
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
+from networks.masked_decoder import MaskedDecoder
+from networks.masking import PatchMask, at_places, kept_count, random_mask
 from networks.mixing import CutMix, Mixed, Mixing, MixUp
 from networks.mlp import MLPDecoder, MLPEncoder
 from networks.moving_average import MovingAverage
@@ -87,6 +89,7 @@ __all__ = [
     "MLPFeatures",
     "MLPGenerator",
     "MLPHead",
+    "MaskedDecoder",
     "MaskingCorruption",
     "MixUp",
     "Mixed",
@@ -94,6 +97,7 @@ __all__ = [
     "MovingAverage",
     "MultiHeadAttention",
     "Noise",
+    "PatchMask",
     "Positions",
     "Preparation",
     "Pretrained",
@@ -120,6 +124,7 @@ __all__ = [
     "TransformerState",
     "activation_class",
     "at_domain",
+    "at_places",
     "beam_search",
     "blocks_of",
     "default_features",
@@ -127,6 +132,8 @@ __all__ = [
     "domain_discriminator",
     "generate",
     "greedy",
+    "kept_count",
+    "random_mask",
     "recorded_attention",
     "reverse_gradient",
     "rotate",
