@@ -26,7 +26,8 @@ from networks.mixing import CutMix, Mixed, Mixing, MixUp
 from networks.mlp import MLPDecoder, MLPEncoder
 from networks.moving_average import MovingAverage
 from networks.noise import FreshNoise, KeyedNoise, Noise, SeededNoise
-from networks.positions import Positions, RotaryPositions, rotate, rotation, sinusoids
+from networks.patches import images, patch_grid, patches
+from networks.positions import Positions, RotaryPositions, grid_sinusoids, rotate, rotation, sinusoids
 from networks.preparation import Preparation
 from networks.pretrained import Pretrained
 from networks.rbm import RBM, BinaryRBM, GaussianRBM
@@ -41,6 +42,7 @@ from networks.tokens import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 from networks.transfer import TransferNetwork
 from networks.transformer import TransformerLM, TransformerSeq2Seq, TransformerState
 from networks.transformer_layers import BlockOptions, TransformerDecoder, TransformerEncoder
+from networks.vision_transformer import PatchEncoder, VisionTransformer
 
 __all__ = [
     "BOS",
@@ -97,6 +99,7 @@ __all__ = [
     "MovingAverage",
     "MultiHeadAttention",
     "Noise",
+    "PatchEncoder",
     "PatchMask",
     "Positions",
     "Preparation",
@@ -122,6 +125,7 @@ __all__ = [
     "TransformerLM",
     "TransformerSeq2Seq",
     "TransformerState",
+    "VisionTransformer",
     "activation_class",
     "at_domain",
     "at_places",
@@ -132,7 +136,11 @@ __all__ = [
     "domain_discriminator",
     "generate",
     "greedy",
+    "grid_sinusoids",
+    "images",
     "kept_count",
+    "patch_grid",
+    "patches",
     "random_mask",
     "recorded_attention",
     "reverse_gradient",
