@@ -146,9 +146,10 @@ class MaskedAutoencoder(SingleLossTechnique):
         return images(patch.scatter(1, hidden, GREY), self.shape, self.patch_size)
 
     def reconstruct(self, image: Tensor) -> Tensor:
-        """Fill in the patches that `corrupt` has left grey; all others stay as they are, and so does an image that is grey all over.
+        """Fill in the patches that `corrupt` has left grey; all others stay as they are.
 
-        Values that were normalised by patch are brought to the mean and the deviation of what is seen of the image.
+        So does an image that is grey all over, as nothing is known of it. Values that were normalised by patch are
+        brought to the mean and the deviation of what is seen of the image.
 
         Args:
             image: (B, C, H, W); the number of grey patches may differ from image to image.
@@ -158,9 +159,9 @@ class MaskedAutoencoder(SingleLossTechnique):
         """
         patch = patches(image, self.patch_size)
         grey = (patch == GREY).all(2)  # (B, N)
-        order, count = (~grey).int().argsort(1, descending=True, stable=True), (~grey).sum(1)
+        order, count = grey.int().argsort(dim=1, stable=True), (~grey).sum(1)  # those that are seen come first
         filled = patch.float().clone()
-        for kept in count[(count > 0) & (count < self.patches)].unique().tolist():
+        for kept in sorted(set(count[(count > 0) & (count < self.patches)].tolist())):
             of = (count == kept).nonzero().squeeze(1)
             place = order[of, :kept]
             guess = self.guess(image[of], place).float()

@@ -49,7 +49,7 @@ def network_of_checkpoint(path: Path, content: Mapping[str, Any], state: Mapping
     size = settings.get("image_shape") or settings.get("data_shape") or ()
     shape = ImageShape(*size) if len(size) == 3 else None
     known = _class_of(str(settings.get("_class_path")))
-    part = known and known.pretrained_part
+    part = None if known is None else known.pretrained_part
     if known is None or shape is None or part is None:
         return Pretrained(str(path), state, shape)
     prefix = f"{part.name}."

@@ -100,7 +100,7 @@ def test_training_fills_in_what_is_hidden(
 ) -> None:
     model, data = build(MaskedAutoencoder, normalise_patches=normalise), Digits(batch_size=32)
     before = make_trainer().test(model, data, verbose=False)[0]
-    make_trainer(max_epochs=6).fit(model, data)
+    make_trainer(max_epochs=3).fit(model, data)
     logged = make_trainer().test(model, data, verbose=False)[0]
     assert logged["test/mean_patch_ratio"] == pytest.approx(logged["test/total"] / logged["test/mean_patch"])
     assert logged["test/mean_patch"] == pytest.approx(before["test/mean_patch"])
@@ -147,7 +147,8 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[MaskedAutoenco
     """The best model of a short run without labels, and the run's folder."""
     folder = tmp_path_factory.mktemp("runs")
     sizes = [f"--model.init_args.encoder.init_args.{name}={value}" for name, value in SIZES.items()]
-    words = ["--config=configs/masked_autoencoder/digits.yaml", *sizes, "--trainer.max_epochs=20"]
+    words = ["--config=configs/masked_autoencoder/digits.yaml", *sizes, "--trainer.max_epochs=10"]
+    words += ["--trainer.check_val_every_n_epoch=10"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(Path(__file__).parent.parent.parent)
         patch.setenv("WANDB_MODE", "disabled")
@@ -197,6 +198,6 @@ def test_what_was_learned_without_labels_helps_with_few(
         torch.manual_seed(0)
         model = TransferClassifier((1, 8, 8), 10, **settings, optimizer=partial(Adam, lr=1e-3))  # type: ignore[arg-type]
         data = Digits(batch_size=20, train_per_class=4)
-        make_trainer(max_epochs=20).fit(model, data)
+        make_trainer(max_epochs=15, check_val_every_n_epoch=15).fit(model, data)
         reached[name] = make_trainer().validate(model, data, verbose=False)[0]["val/accuracy"]
     assert reached["pretrained"] > reached["scratch"] + 0.03

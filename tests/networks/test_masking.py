@@ -14,12 +14,12 @@ from networks import FreshNoise, KeyedNoise, MaskedDecoder, at_places, kept_coun
 @given(patches=st.integers(2, 50), ratio=st.floats(0.01, 0.99))
 def test_the_count_is_the_share_rounded_down_or_an_error(patches: int, ratio: float) -> None:
     share = patches * (1 - ratio)
-    if 1 <= share and int(share + 1e-9) < patches:
+    if share >= 1 and int(share + 1e-9) < patches:
         count = kept_count(patches, ratio)
         assert 1 <= count < patches
         assert share - 1 < count <= share + 1e-6
     else:
-        with pytest.raises(ValueError, match="^mask_ratio is"):
+        with pytest.raises(ValueError, match=r"^mask_ratio is"):
             kept_count(patches, ratio)
 
 
