@@ -3,6 +3,7 @@
 from networks.activations import Activation, activation_class
 from networks.adversarial_mlp import MLPDiscriminator, MLPGenerator
 from networks.attention import AttentionModule, MultiHeadAttention, recorded_attention
+from networks.attention_rollout import HeadFusion, rollout
 from networks.backbone import Backbone, FeatureCache
 from networks.batch_norm import CPUSyncBatchNorm
 from networks.blocks import Block, blocks_of
@@ -24,6 +25,7 @@ from networks.mixing import CutMix, Mixed, Mixing, MixUp
 from networks.mlp import MLPDecoder, MLPEncoder
 from networks.moving_average import MovingAverage
 from networks.noise import FreshNoise, KeyedNoise, Noise, SeededNoise
+from networks.patch_attention import PatchAttention, patch_attention
 from networks.patches import images, patch_grid, patches
 from networks.positions import Positions, RotaryPositions, grid_sinusoids, rotate, rotation, sinusoids
 from networks.preparation import Preparation
@@ -78,6 +80,7 @@ __all__ = [
     "GaussianCorruption",
     "GaussianRBM",
     "GradientReversal",
+    "HeadFusion",
     "ImageShape",
     "InceptionFeatures",
     "KeyedNoise",
@@ -96,6 +99,7 @@ __all__ = [
     "MovingAverage",
     "MultiHeadAttention",
     "Noise",
+    "PatchAttention",
     "PatchEncoder",
     "Positions",
     "Preparation",
@@ -133,10 +137,12 @@ __all__ = [
     "greedy",
     "grid_sinusoids",
     "images",
+    "patch_attention",
     "patch_grid",
     "patches",
     "recorded_attention",
     "reverse_gradient",
+    "rollout",
     "rotate",
     "rotation",
     "sample_next",
