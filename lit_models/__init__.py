@@ -26,6 +26,7 @@ from lit_models.stacked import StackedClassifier
 from lit_models.token_technique import TokenTechnique
 from lit_models.transfer import TransferClassifier
 from lit_models.vae import VAE
+from lit_models.vision_transformer import ViT
 
 __all__ = [
     "CDAN",
@@ -56,5 +57,6 @@ __all__ = [
     "Technique",
     "TokenTechnique",
     "TransferClassifier",
+    "ViT",
     "WarmupCosine",
 ]

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from lit_models.base import (
     Images,
@@ -13,17 +14,20 @@ from lit_models.base import (
     SchedulerFactory,
     label_and_index,
 )
+from lit_models.parameter_groups import decay_groups
 from lit_models.single_loss import SingleLossTechnique
 from networks import (
     ImageShape,
     KeyedNoise,
     MaskedDecoder,
     Noise,
+    PatchAttention,
     PatchEncoder,
     PatchMask,
     at_places,
     images,
     kept_count,
+    patch_attention,
     patches,
     random_mask,
 )
@@ -46,7 +50,7 @@ class MaskedAutoencoder(SingleLossTechnique):
 
     The encoder works on the patches that are read, and on nothing in place of the hidden ones, which makes training
     cheap. What it gives of a whole image are the features that another model goes on with. In evaluation the patches
-    that are hidden of an example are always the same.
+    that are hidden of an example are always the same. Weight decay is that of matrices only.
 
     Source: He et al., "Masked Autoencoders Are Scalable Vision Learners" (2022).
 
@@ -171,6 +175,15 @@ class MaskedAutoencoder(SingleLossTechnique):
             filled[of] = torch.where(grey[of].unsqueeze(2), guess, filled[of])
         return images(filled, self.shape, self.patch_size).clamp(0, 1)
 
+    def patch_attention(self, image: Tensor) -> PatchAttention | None:
+        """What the patches of whole images (B, C, H, W) attend to in the encoder."""
+        return patch_attention(self.encoder, image)
+
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Features of a batch, with the labels where known."""
         return {"latent": self(batch.image), **label_and_index(batch)}
+
+    def make_optimizer(self) -> Optimizer:
+        """Build the optimizer from its factory."""
+        groups: list[Any] = decay_groups(self)
+        return self._make_optimizer(groups)

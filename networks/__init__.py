@@ -3,6 +3,7 @@
 from networks.activations import Activation, activation_class
 from networks.adversarial_mlp import MLPDiscriminator, MLPGenerator
 from networks.attention import AttentionModule, MultiHeadAttention, recorded_attention
+from networks.attention_rollout import HeadFusion, rollout
 from networks.backbone import Backbone, FeatureCache
 from networks.batch_norm import CPUSyncBatchNorm
 from networks.blocks import Block, blocks_of
@@ -26,6 +27,7 @@ from networks.mixing import CutMix, Mixed, Mixing, MixUp
 from networks.mlp import MLPDecoder, MLPEncoder
 from networks.moving_average import MovingAverage
 from networks.noise import FreshNoise, KeyedNoise, Noise, SeededNoise
+from networks.patch_attention import PatchAttention, patch_attention
 from networks.patches import images, patch_grid, patches
 from networks.positions import Positions, RotaryPositions, grid_sinusoids, rotate, rotation, sinusoids
 from networks.preparation import Preparation
@@ -80,6 +82,7 @@ __all__ = [
     "GaussianCorruption",
     "GaussianRBM",
     "GradientReversal",
+    "HeadFusion",
     "ImageShape",
     "InceptionFeatures",
     "KeyedNoise",
@@ -99,6 +102,7 @@ __all__ = [
     "MovingAverage",
     "MultiHeadAttention",
     "Noise",
+    "PatchAttention",
     "PatchEncoder",
     "PatchMask",
     "Positions",
@@ -139,11 +143,13 @@ __all__ = [
     "grid_sinusoids",
     "images",
     "kept_count",
+    "patch_attention",
     "patch_grid",
     "patches",
     "random_mask",
     "recorded_attention",
     "reverse_gradient",
+    "rollout",
     "rotate",
     "rotation",
     "sample_next",

@@ -135,6 +135,10 @@ class PatchEncoder(nn.Module):
         x, _ = last(torch.cat((x[:, : self.prefix], maps.flatten(2).transpose(1, 2)), 1))
         return maps, self._pool(self.encoder.norm(x))
 
+    def without_decay(self) -> list[nn.Parameter]:
+        """What weight decay leaves alone: the class token, and the positions where they are learned."""
+        return [vector for vector in (self.class_token, self.position) if isinstance(vector, nn.Parameter)]
+
     def _embed(self, image: Tensor, kept: Tensor | None) -> Tensor:
         x = self.embedding(patches(image, self.patch_size)) + self.position
         if kept is not None:
