@@ -14,6 +14,7 @@ from callbacks.every_run import callbacks_of_every_run
 from callbacks.first_batch import FirstBatch
 from callbacks.greedy_pretraining import GreedyPretraining
 from callbacks.hardware import hardware_problems
+from callbacks.image_attention import ImageAttentionPictures
 from callbacks.layer_gradients import LayerGradients
 from callbacks.layer_sync import SyncBatchNorm
 from callbacks.learning_curves import LearningCurves
@@ -62,6 +63,7 @@ __all__ = [
     "EpochLines",
     "FirstBatch",
     "GreedyPretraining",
+    "ImageAttentionPictures",
     "LayerGradients",
     "LearningCurves",
     "MetricsFile",

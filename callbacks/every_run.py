@@ -11,6 +11,7 @@ from callbacks.collapse import CollapseWarning
 from callbacks.divergence import DivergenceGuard
 from callbacks.domain_pictures import DomainPictures
 from callbacks.first_batch import FirstBatch
+from callbacks.image_attention import ImageAttentionPictures
 from callbacks.learning_curves import LearningCurves
 from callbacks.monitors import Monitors
 from callbacks.resumption import Resumption
@@ -50,4 +51,5 @@ def callbacks_of_every_run(
         DomainPictures(),
         ClassifierPictures(),
         AttentionPictures(),
+        ImageAttentionPictures(),
     ]

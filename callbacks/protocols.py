@@ -10,6 +10,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from networks import PatchAttention
+
 
 @runtime_checkable
 class Reconstructive(Protocol):
@@ -160,6 +162,19 @@ class Classifying(Protocol):
         Returns:
             Maps (B, C', H', W') and logits (B, K), the latter a function of the former that gradients flow through;
             None if the network has no such maps.
+        """
+        ...
+
+
+@runtime_checkable
+class PatchAttending(Protocol):
+    """A model that may read an image as patches, which attend to each other."""
+
+    def patch_attention(self, image: Tensor) -> PatchAttention | None:
+        """Returns the weights of attention between patches, and where these are; None if the model reads none.
+
+        Args:
+            image: float32 (B, C, H, W) in [0, 1].
         """
         ...
 

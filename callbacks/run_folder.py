@@ -136,7 +136,7 @@ def default_experiment(model: str, data: Mapping[str, Any]) -> str:
         model: dotted path of its class.
         data: `class_path` and `init_args`. A pair of domains has the names of both, once if they are the same.
     """
-    technique = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", _class_name(model))
+    technique = re.sub(r"(?<=[a-z]{2})(?=[A-Z])", "_", _class_name(model))
     settings = data.get("init_args") or {}
     domains = [settings[domain] for domain in ("source", "target") if isinstance(settings.get(domain), Mapping)]
     names = dict.fromkeys(_class_name(part["class_path"]) for part in domains or [data])

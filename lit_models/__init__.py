@@ -15,6 +15,7 @@ from lit_models.dsn import DSN
 from lit_models.gan import GAN
 from lit_models.iwae import IWAE
 from lit_models.language_model import LanguageModel
+from lit_models.masked_autoencoder import MaskedAutoencoder
 from lit_models.mcd import MCD
 from lit_models.schedules import InverseDecay, InverseSquareRoot, WarmupCosine
 from lit_models.seq2seq import Seq2Seq
@@ -25,6 +26,7 @@ from lit_models.stacked import StackedClassifier
 from lit_models.token_technique import TokenTechnique
 from lit_models.transfer import TransferClassifier
 from lit_models.vae import VAE
+from lit_models.vision_transformer import ViT
 
 __all__ = [
     "CDAN",
@@ -45,6 +47,7 @@ __all__ = [
     "InverseDecay",
     "InverseSquareRoot",
     "LanguageModel",
+    "MaskedAutoencoder",
     "Seq2Seq",
     "SingleLossTechnique",
     "SourceOnly",
@@ -54,5 +57,6 @@ __all__ = [
     "Technique",
     "TokenTechnique",
     "TransferClassifier",
+    "ViT",
     "WarmupCosine",
 ]

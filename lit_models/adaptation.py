@@ -3,12 +3,12 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from lit_models.base import Technique
+from lit_models.base import PretrainedPart, Technique
 from lit_models.schedules import finite_length
 from lit_models.single_loss import SingleLossTechnique
 from metrics import (
@@ -80,6 +80,7 @@ class DomainAdaptation(Technique):
         ValueError: if there are no classes.
     """
 
+    pretrained_part: ClassVar[PretrainedPart | None] = PretrainedPart("extractor", headless=True)
     domains: tuple[Domain, Domain] = ("source", "target")
 
     def __init__(

@@ -1,7 +1,7 @@
 """The autoencoder, on which the sparse and the denoising one build."""
 
 import warnings
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -10,6 +10,7 @@ from lit_models.base import (
     EncoderFactory,
     Images,
     OptimizerFactory,
+    PretrainedPart,
     SchedulerFactory,
     TrainingImages,
     label_and_index,
@@ -43,6 +44,8 @@ class Autoencoder(SingleLossTechnique):
         scheduler: see `SingleLossTechnique`.
         scheduler_interval: see `SingleLossTechnique`.
     """
+
+    pretrained_part: ClassVar[PretrainedPart | None] = PretrainedPart("encoder")
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -49,6 +49,18 @@ class TrainingImages(Protocol):
         """The training images, (B, C, H, W) float32 in [0, 1]."""
 
 
+class PretrainedPart(NamedTuple):
+    """The part of a technique that another model can go on with.
+
+    Attributes:
+        name: of the attribute that holds the network.
+        headless: whether the network gives features, and its last layer no classes or codes.
+    """
+
+    name: str
+    headless: bool = False
+
+
 def label_and_index(batch: Any) -> dict[str, Tensor]:
     """What a prediction repeats of its batch: the label of each example where known, and its position in the data."""
     return {name: value for name, value in batch._asdict().items() if name in ("label", "index")}
@@ -58,8 +70,10 @@ class Technique(LightningModule):
     """Logs the named terms of losses, counts training batches, and keeps checkpoints free of code.
 
     Those with one loss derive from `SingleLossTechnique`, those whose networks take turns from `AlternatingTechnique`.
+    A technique whose network others can go on with says where it is, as `pretrained_part`.
     """
 
+    pretrained_part: ClassVar[PretrainedPart | None] = None
     batch_step: Tensor
     _given: set[str]
 

@@ -1,14 +1,15 @@
 """The supervised classifier."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
-from lit_models.base import OptimizerFactory, SchedulerFactory, label_and_index
+from lit_models.base import OptimizerFactory, PretrainedPart, SchedulerFactory, label_and_index
 from lit_models.single_loss import SingleLossTechnique
-from networks import ConvClassifier, ImageShape
-from objectives import accuracy, cross_entropy
+from networks import ConvClassifier, ImageShape, Mixed, Mixing, PatchAttention, patch_attention
+from objectives import accuracy, cross_entropy, mixed_cross_entropy
 
 ClassifierFactory = Callable[[ImageShape, int], nn.Module]
 
@@ -51,10 +52,13 @@ class Classifier(SingleLossTechnique):
             `features` method, where it has one, gives the codes for pictures and for `predict`, and `feature_maps` the
             maps for Grad-CAM.
         label_smoothing: share of the target that is spread evenly over all classes, in [0, 1).
+        mixing: mixes the images of a training batch, as `MixUp` and `CutMix` do.
         optimizer: see `SingleLossTechnique`.
         scheduler: see `SingleLossTechnique`.
         scheduler_interval: see `SingleLossTechnique`.
     """
+
+    pretrained_part: ClassVar[PretrainedPart | None] = PretrainedPart("network")
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class Classifier(SingleLossTechnique):
         num_classes: int,
         network: ClassifierFactory | None = None,
         label_smoothing: float = 0.0,
+        mixing: Mixing | None = None,
         optimizer: OptimizerFactory | None = None,
         scheduler: SchedulerFactory | None = None,
         scheduler_interval: Literal["epoch", "step"] = "epoch",
@@ -75,6 +80,12 @@ class Classifier(SingleLossTechnique):
             raise ValueError(f"label_smoothing is {label_smoothing}: it is a share, in [0, 1)")
         self.network = (network or ConvClassifier)(ImageShape(*image_shape), num_classes)
         self.label_smoothing = label_smoothing
+        self.mixing = mixing
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images are mixed in training, so that their features are new each time."""
+        return self.mixing is not None
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits of the classes, (B, C, H, W) -> (B, K)."""
@@ -89,8 +100,14 @@ class Classifier(SingleLossTechnique):
         """The network's last maps (B, C', H', W') and the logits (B, K) that come from them; None if it has none."""
         return self.network.feature_maps(image) if isinstance(self.network, Mapped) else None
 
+    def patch_attention(self, image: Tensor) -> PatchAttention | None:
+        """What the patches of images (B, C, H, W) attend to; None if the network reads no patches."""
+        return patch_attention(self.network, image)
+
     def loss(self, batch: Any) -> ClassifierTerms:
-        """Cross-entropy and accuracy of a labelled batch."""
+        """Cross-entropy and accuracy of a labelled batch, of mixed images in training if there is `mixing`."""
+        if self.training and self.mixing is not None:
+            return self._mixed_loss(batch, self.mixing)
         return self.terms(batch, self(batch.image))
 
     def terms(self, batch: Any, logits: Tensor) -> ClassifierTerms:
@@ -102,6 +119,15 @@ class Classifier(SingleLossTechnique):
         if not hasattr(batch, "label"):
             raise ValueError(f"a classifier needs labels, and a {type(batch).__name__} has none: choose labelled data")
         return classification_terms(logits, batch.label, self.label_smoothing)
+
+    def _mixed_loss(self, batch: Any, mixing: Mixing) -> ClassifierTerms:
+        """Of mixed images; the accuracy is that of the class with the larger share."""
+        mixed: Mixed = mixing(batch.image)
+        logits = self(mixed.image)
+        terms = self.terms(batch, logits)  # which tells of missing labels
+        larger = torch.where(mixed.share >= 0.5, batch.label, batch.label[mixed.partner])
+        mixture = mixed_cross_entropy(logits, batch.label, mixed.partner, mixed.share, self.label_smoothing)
+        return terms._replace(total=mixture.mean(), accuracy=accuracy(logits, larger))
 
     def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Log the terms of the loss as means over the test part, and give the probabilities of the classes."""

@@ -10,8 +10,6 @@ from lit_models.base import Technique
 from networks import ImageShape, Pretrained, at_domain
 
 RUNS = Path("runs")
-# attributes of techniques that hold the network to go on with, and whether it gives features, and no classes or codes
-_NETWORKS = {"network": False, "encoder": False, "extractor": True}
 
 
 def checkpoint_of_run(name: str) -> Path | None:
@@ -50,11 +48,12 @@ def network_of_checkpoint(path: Path, content: Mapping[str, Any], state: Mapping
         return Pretrained(str(path), state)
     size = settings.get("image_shape") or settings.get("data_shape") or ()
     shape = ImageShape(*size) if len(size) == 3 else None
-    place = next((place for place in _NETWORKS if any(name.startswith(f"{place}.") for name in state)), None)
     known = _class_of(str(settings.get("_class_path")))
-    if known is None or shape is None or place is None:
+    part = None if known is None else known.pretrained_part
+    if known is None or shape is None or part is None:
         return Pretrained(str(path), state, shape)
-    if any(name.startswith(f"{place}.backbone.") for name in state):
+    prefix = f"{part.name}."
+    if any(name.startswith(f"{prefix}backbone.") for name in state):
         shape = None  # that network prepares images itself, of any shape
 
     def network() -> nn.Module:
@@ -65,13 +64,12 @@ def network_of_checkpoint(path: Path, content: Mapping[str, Any], state: Mapping
             raise ValueError(
                 f"weights is {str(path)!r}: its network cannot be built again ({reason}), name the backbone"
             ) from None
-        found = model.get_submodule(place)
+        found = model.get_submodule(part.name)
         at_domain(found, "target")
         return found
 
-    prefix = f"{place}."
     own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    return Pretrained(str(path), own, shape, network=network, headless=_NETWORKS[place])
+    return Pretrained(str(path), own, shape, network=network, headless=part.headless)
 
 
 def _class_of(class_path: str) -> type[Technique] | None:

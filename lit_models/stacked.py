@@ -70,9 +70,9 @@ class StackedClassifier(Classifier):
             num_classes,
             lambda _, classes: StackNetwork(stack, classes, dropout),
             label_smoothing,
-            optimizer,
-            scheduler,
-            scheduler_interval,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            scheduler_interval=scheduler_interval,
         )
         self.hparams.pop("network", None)  # an argument of the base class, not of this one
         self.layers = nn.ModuleList(stack).requires_grad_(False)  # until they are pretrained

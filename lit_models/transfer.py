@@ -3,16 +3,14 @@
 from math import isclose
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lit_models.backbones import BackboneFactory, BackboneSource
 from lit_models.base import OptimizerFactory, SchedulerFactory, label_and_index
 from lit_models.classifier import Classifier, ClassifierTerms
-from networks import Backbone, Block, FeatureCache, ImageShape, Mixed, Mixing, TransferNetwork
+from networks import Backbone, Block, FeatureCache, ImageShape, Mixing, TransferNetwork
 from networks.torchvision_networks import TorchvisionName
-from objectives import accuracy, mixed_cross_entropy
 
 
 class TransferClassifier(Classifier):
@@ -41,7 +39,7 @@ class TransferClassifier(Classifier):
         backbone_rate: learning rate of the highest block of the backbone, as a multiple of the optimizer's own, which
             is that of the classification layer.
         layer_decay: factor from the learning rate of each block to that of the one below, in (0, 1].
-        mixing: mixes the images of a training batch, as `MixUp` and `CutMix` do.
+        mixing: see `Classifier`.
         optimizer: see `SingleLossTechnique`.
         scheduler: see `SingleLossTechnique`.
         scheduler_interval: see `SingleLossTechnique`.
@@ -84,11 +82,12 @@ class TransferClassifier(Classifier):
         def network(shape: ImageShape, classes: int) -> TransferNetwork:
             return TransferNetwork(source.build(shape, classes), classes, dropout)
 
-        super().__init__(image_shape, num_classes, network, label_smoothing, optimizer, scheduler, scheduler_interval)
+        super().__init__(
+            image_shape, num_classes, network, label_smoothing, mixing, optimizer, scheduler, scheduler_interval
+        )
         self.hparams.pop("network", None)  # an argument of the base class, not of this one
         self.backbone_rate = backbone_rate
         self.layer_decay = layer_decay
-        self.mixing = mixing
 
     @property
     def backbone(self) -> Backbone:
@@ -110,11 +109,6 @@ class TransferClassifier(Classifier):
         """How many of the highest blocks train; all outside of a fit that freezes some."""
         return self.backbone.trained_blocks
 
-    @property
-    def mixes(self) -> bool:
-        """Whether images are mixed in training, so that their features are new each time."""
-        return self.mixing is not None
-
     def train_blocks(self, n: int) -> None:
         """Let the classification layer and the highest n blocks train; see `Backbone.train_blocks`.
 
@@ -129,7 +123,7 @@ class TransferClassifier(Classifier):
     def loss(self, batch: Any) -> ClassifierTerms:
         """Cross-entropy and accuracy of a labelled batch, of mixed images in training if there is `mixing`."""
         if self.training and self.mixing is not None:
-            return self._mixed_loss(batch, self.mixing)
+            return super().loss(batch)
         part = None
         if self.cached is not None:
             part = self.cached.train if self.training else self.cached.val
@@ -187,14 +181,6 @@ class TransferClassifier(Classifier):
         """
         depths = reversed(range(len(self.blocks)))
         return [*(self.backbone_rate * self.layer_decay**depth for depth in depths), 1.0]
-
-    def _mixed_loss(self, batch: Any, mixing: Mixing) -> ClassifierTerms:
-        """Of mixed images; the accuracy is that of the class with the larger share."""
-        mixed: Mixed = mixing(batch.image)
-        logits = self(mixed.image)
-        larger = torch.where(mixed.share >= 0.5, batch.label, batch.label[mixed.partner])
-        mixture = mixed_cross_entropy(logits, batch.label, mixed.partner, mixed.share, self.label_smoothing)
-        return self.terms(batch, logits)._replace(total=mixture.mean(), accuracy=accuracy(logits, larger))
 
     @property
     def _network(self) -> TransferNetwork:

@@ -1,7 +1,7 @@
 """The variational autoencoder."""
 
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from lit_models.base import (
     EncoderFactory,
     Images,
     OptimizerFactory,
+    PretrainedPart,
     SchedulerFactory,
     TrainingImages,
     label_and_index,
@@ -57,6 +58,8 @@ class VAE(SingleLossTechnique):
         scheduler: see `SingleLossTechnique`.
         scheduler_interval: see `SingleLossTechnique`.
     """
+
+    pretrained_part: ClassVar[PretrainedPart | None] = PretrainedPart("encoder")
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from networks.activations import Activation, activation_class
 from networks.adversarial_mlp import MLPDiscriminator, MLPGenerator
 from networks.attention import AttentionModule, MultiHeadAttention, recorded_attention
+from networks.attention_rollout import HeadFusion, rollout
 from networks.backbone import Backbone, FeatureCache
 from networks.batch_norm import CPUSyncBatchNorm
 from networks.blocks import Block, blocks_of
@@ -20,11 +21,15 @@ from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures
 from networks.gradient_reversal import GradientReversal, reverse_gradient
 from networks.heads import MLPHead, domain_discriminator
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
+from networks.masked_decoder import MaskedDecoder
+from networks.masking import PatchMask, at_places, kept_count, random_mask
 from networks.mixing import CutMix, Mixed, Mixing, MixUp
 from networks.mlp import MLPDecoder, MLPEncoder
 from networks.moving_average import MovingAverage
 from networks.noise import FreshNoise, KeyedNoise, Noise, SeededNoise
-from networks.positions import Positions, RotaryPositions, rotate, rotation, sinusoids
+from networks.patch_attention import PatchAttention, patch_attention
+from networks.patches import images, patch_grid, patches
+from networks.positions import Positions, RotaryPositions, grid_sinusoids, rotate, rotation, sinusoids
 from networks.preparation import Preparation
 from networks.pretrained import Pretrained
 from networks.rbm import RBM, BinaryRBM, GaussianRBM
@@ -39,6 +44,7 @@ from networks.tokens import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 from networks.transfer import TransferNetwork
 from networks.transformer import TransformerLM, TransformerSeq2Seq, TransformerState
 from networks.transformer_layers import BlockOptions, TransformerDecoder, TransformerEncoder
+from networks.vision_transformer import PatchEncoder, VisionTransformer
 
 __all__ = [
     "BOS",
@@ -76,6 +82,7 @@ __all__ = [
     "GaussianCorruption",
     "GaussianRBM",
     "GradientReversal",
+    "HeadFusion",
     "ImageShape",
     "InceptionFeatures",
     "KeyedNoise",
@@ -87,6 +94,7 @@ __all__ = [
     "MLPFeatures",
     "MLPGenerator",
     "MLPHead",
+    "MaskedDecoder",
     "MaskingCorruption",
     "MixUp",
     "Mixed",
@@ -94,6 +102,9 @@ __all__ = [
     "MovingAverage",
     "MultiHeadAttention",
     "Noise",
+    "PatchAttention",
+    "PatchEncoder",
+    "PatchMask",
     "Positions",
     "Preparation",
     "Pretrained",
@@ -118,8 +129,10 @@ __all__ = [
     "TransformerLM",
     "TransformerSeq2Seq",
     "TransformerState",
+    "VisionTransformer",
     "activation_class",
     "at_domain",
+    "at_places",
     "beam_search",
     "blocks_of",
     "default_features",
@@ -127,8 +140,16 @@ __all__ = [
     "domain_discriminator",
     "generate",
     "greedy",
+    "grid_sinusoids",
+    "images",
+    "kept_count",
+    "patch_attention",
+    "patch_grid",
+    "patches",
+    "random_mask",
     "recorded_attention",
     "reverse_gradient",
+    "rollout",
     "rotate",
     "rotation",
     "sample_next",

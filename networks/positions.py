@@ -47,6 +47,29 @@ def sinusoids(position: Tensor, dim: int, dtype: torch.dtype = torch.float32) ->
     return torch.stack((angle.sin(), angle.cos()), -1).flatten(-2)
 
 
+def grid_sinusoids(height: int, width: int, dim: int) -> Tensor:
+    """Sinusoids of the places of a grid: the first half of the entries tells the row, the second the column.
+
+    Source: Chen, Xie and He, "An Empirical Study of Training Self-Supervised Vision Transformers" (2021), section 4.
+
+    Args:
+        height: rows.
+        width: columns.
+        dim: width of a vector; a multiple of 4.
+
+    Returns:
+        (height * width, dim), row by row.
+
+    Raises:
+        ValueError: if a half of the entries has no pairs.
+    """
+    if dim % 4:
+        raise ValueError(f"dim is {dim}: sinusoidal positions of a grid need a multiple of 4")
+    row = sinusoids(torch.arange(height), dim // 2).unsqueeze(1).expand(-1, width, -1)
+    column = sinusoids(torch.arange(width), dim // 2).expand(height, -1, -1)
+    return torch.cat((row, column), -1).flatten(0, 1)
+
+
 class Rotation(NamedTuple):
     """By how much each pair of entries of queries and keys is turned.
 

@@ -1,11 +1,12 @@
 """What transformers are stacked from: normalisation, feed-forward layers, blocks, and stacks of blocks."""
 
 from math import sqrt
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.ops import stochastic_depth
 
 from networks.attention import KeyValues, MultiHeadAttention
 from networks.positions import Rotation
@@ -28,6 +29,9 @@ class BlockOptions(NamedTuple):
         activation: of the hidden layer.
         norm_first: normalise what a layer reads (pre-norm), rather than the sum that it leaves (post-norm).
         bias: whether linear layers and layer normalisation have one.
+        drop_path: share of the examples that the layers of the highest block leave as they are, in training (stochastic
+            depth); it rises linearly from 0 in the lowest block. Source: Huang et al., "Deep Networks with Stochastic
+            Depth" (2016).
     """
 
     dim: int = 128
@@ -38,6 +42,12 @@ class BlockOptions(NamedTuple):
     activation: FeedForwardActivation = "gelu"
     norm_first: bool = True
     bias: bool = True
+    drop_path: float = 0.0
+
+    def at(self, place: int, layers: int) -> Self:
+        """Options of the block at a place, from 0, of so many: with the `drop_path` of that block."""
+        share = self.drop_path * place / (layers - 1) if layers > 1 else self.drop_path
+        return self._replace(drop_path=share)
 
     @property
     def hidden(self) -> int:
@@ -82,10 +92,10 @@ class FeedForward(nn.Module):
 
 
 class Residual(nn.Module):
-    """Normalisation and dropout around a layer whose output is added to its input.
+    """Normalisation, dropout and stochastic depth around a layer whose output is added to its input.
 
     Args:
-        options: of the block.
+        options: of the block; its `drop_path` is that of this block.
     """
 
     def __init__(self, options: BlockOptions) -> None:
@@ -93,6 +103,7 @@ class Residual(nn.Module):
         self.norm_first = options.norm_first
         self.norm = options.make_norm()
         self.dropout = nn.Dropout(options.dropout)
+        self.drop_path = options.drop_path
 
     def read(self, x: Tensor) -> Tensor:
         """What the layer reads of a sequence (B, T, dim)."""
@@ -101,7 +112,7 @@ class Residual(nn.Module):
 
     def add(self, x: Tensor, y: Tensor) -> Tensor:
         """The sequence (B, T, dim) with the output of the layer, of the same shape, added."""
-        total: Tensor = x + self.dropout(y)
+        total: Tensor = x + stochastic_depth(self.dropout(y), self.drop_path, "row", self.training)
         if not self.norm_first:
             total = self.norm(total)
         return total
@@ -111,7 +122,7 @@ class TransformerBlock(nn.Module):
     """Attention within a sequence, attention to a memory if asked for, and a feed-forward layer.
 
     Args:
-        options: of all blocks of the stack.
+        options: of the block; its `drop_path` is that of this block.
         cross: whether it attends to a memory.
     """
 
@@ -165,7 +176,8 @@ class TransformerStack(nn.Module):
         super().__init__()
         check_least("layers", layers, 1)
         check_share("dropout", options.dropout)
-        self.blocks = nn.ModuleList(TransformerBlock(options, cross) for _ in range(layers))
+        check_share("drop_path", options.drop_path)
+        self.blocks = nn.ModuleList(TransformerBlock(options.at(place, layers), cross) for place in range(layers))
         self.norm = options.make_norm() if options.norm_first else nn.Identity()
         additions = layers * (3 if cross else 2)
         for name, layer in self.named_modules():

@@ -8,6 +8,7 @@ from objectives.discrepancy import discrepancy
 from objectives.elbo import free_bits, gaussian_kl, importance_weighted_bound, log_normal
 from objectives.entropy import conditional_entropy
 from objectives.kl_sparsity import kl_sparsity
+from objectives.masked_patches import masked_patch_error, normalised_patches
 from objectives.mmd import BANDWIDTHS, Estimator, mmd
 from objectives.reconstruction import binary_cross_entropy, gaussian_nll, psnr, squared_error
 from objectives.scale_invariant import scale_invariant_error
@@ -34,8 +35,10 @@ __all__ = [
     "importance_weighted_bound",
     "kl_sparsity",
     "log_normal",
+    "masked_patch_error",
     "mixed_cross_entropy",
     "mmd",
+    "normalised_patches",
     "psnr",
     "r1_penalty",
     "scale_invariant_error",

@@ -29,6 +29,7 @@ CONTRACT = {
     "autoencoder": {"test/mse", "test/pca_mse_ratio"},
     "sparse_autoencoder": {"test/mse", "test/mean_activation"},
     "denoising_autoencoder": {"test/mse", "test/psnr", "test/psnr_gain"},
+    "masked_autoencoder": {"test/total", "test/mean_patch", "test/mean_patch_ratio"},
     "vae": {"test/nll", "test/elbo", "test/kl", "test/active_units"},
     "classifier": {"test/accuracy", "test/total"},
     "stacked": {"test/accuracy", "test/total"},
@@ -54,6 +55,8 @@ CONTRACT = {
     "iwae": {"test/nll", "test/elbo", "test/kl", "test/active_units"},
     **dict.fromkeys(ADAPTING, OF_TWO_DOMAINS),
 }
+# the configurations of the runs that others begin with, by the id that these have in them
+RUNS_BEFORE = {"patches": "masked_autoencoder/mnist.yaml"}
 
 
 @pytest.fixture
@@ -167,6 +170,11 @@ def test_config_runs_through_every_stage(
     # windows of a text are read at full length nowhere, and what untrained networks write hardly ever ends
     words += ["--data.init_args.context=32"] if "context" in data["init_args"] else []
     words += ["--model.init_args.max_tokens=6"] if "max_tokens" in given["model"]["init_args"] else []
+    words += ["--data.init_args.train_per_class=8"] if "train_per_class" in data["init_args"] else []
+    if before := RUNS_BEFORE.get(given["model"]["init_args"].get("weights")):
+        first = ["--config", str(CONFIGS / before), "--config", str(CONFIGS / "overlay/debug.yaml"), "--run.id=first"]
+        root = f"--data.init_args.{places[data['class_path']]}"
+        words.append(f"--model.init_args.weights={cli.main(['fit', *first, root, f'--run.dir={tmp_path}']).run.path}")
     domains = {f"data.init_args.{name}": data["init_args"].get(name) for name in ("source", "target")}
     for key, chosen in {"data": data, **domains}.items():
         if not isinstance(chosen, dict):  # texts have languages for source and target

@@ -18,12 +18,13 @@ from lit_models import (
     Classifier,
     DeepBeliefNetwork,
     DenoisingAutoencoder,
+    MaskedAutoencoder,
     SparseAutoencoder,
     StackedClassifier,
     Technique,
     TransferClassifier,
 )
-from networks import AutoencoderLayer, BinaryRBM, ConvClassifier, MLPDecoder, MLPEncoder
+from networks import AutoencoderLayer, BinaryRBM, ConvClassifier, MaskedDecoder, MLPDecoder, MLPEncoder, PatchEncoder
 
 SHAPE = (1, 8, 8)
 TINY: dict[str, Any] = {"encoder": partial(MLPEncoder, hidden=(32,)), "decoder": partial(MLPDecoder, hidden=(32,))}
@@ -31,6 +32,10 @@ ARGUMENTS: dict[type[Technique], dict[str, Any]] = {
     Autoencoder: {**TINY, "latent_dim": 8},
     SparseAutoencoder: {**TINY, "latent_dim": 24},
     DenoisingAutoencoder: {**TINY, "latent_dim": 16},
+    MaskedAutoencoder: {
+        "encoder": partial(PatchEncoder, patch_size=2, dim=24, heads=2, layers=2),
+        "decoder": partial(MaskedDecoder, dim=16, heads=2),
+    },
     VAE: {**TINY, "latent_dim": 4, "nll_samples": 16},
     IWAE: {**TINY, "latent_dim": 4, "nll_samples": 16, "samples": 3},
     Classifier: {"num_classes": 10, "network": partial(ConvClassifier, channels=(8, 16), features=16)},
