@@ -19,6 +19,7 @@ from networks.embedding import ScaledEmbedding, TokenEmbedding
 from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures, RawFeatures
 from networks.gradient_reversal import GradientReversal, reverse_gradient
 from networks.heads import MLPHead, domain_discriminator
+from networks.interface import Input, Interface, class_input, data_input, token_input
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
 from networks.mixing import CutMix, Mixed, Mixing, MixUp
 from networks.mlp import MLPDecoder, MLPEncoder
@@ -78,6 +79,8 @@ __all__ = [
     "GradientReversal",
     "ImageShape",
     "InceptionFeatures",
+    "Input",
+    "Interface",
     "KeyedNoise",
     "LayerStep",
     "Likelihood",
@@ -122,6 +125,8 @@ __all__ = [
     "at_domain",
     "beam_search",
     "blocks_of",
+    "class_input",
+    "data_input",
     "default_features",
     "domain_decoder",
     "domain_discriminator",
@@ -133,6 +138,7 @@ __all__ = [
     "rotation",
     "sample_next",
     "sinusoids",
+    "token_input",
     "width_of",
     "with_domain_statistics",
 ]
