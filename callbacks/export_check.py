@@ -7,13 +7,10 @@ import torch
 from torch import Tensor
 
 from callbacks.export_formats import Reader
-from callbacks.forward_path import ForwardPath
-from networks import Interface
+from callbacks.forward_path import BATCH, LENGTH, ForwardPath
 
 TOLERANCE = 1e-4
 """The greatest deviation that is accepted, for outputs larger than one as a share of the largest."""
-
-_BATCH, _LENGTH = 2, 5  # of the examples that a file is made with; the lengths of two axes differ by one
 
 
 class Probe(NamedTuple):
@@ -28,29 +25,12 @@ class Probe(NamedTuple):
     output: Tensor
 
 
-def examples(interface: Interface, batch: int = _BATCH, more: int = 0, seed: int = 0) -> list[Tensor]:
-    """Examples of what a model takes, one tensor for each input.
-
-    Args:
-        interface: of the model.
-        batch: number of examples.
-        more: by how much sequences are longer than those that a file is made with, as far as the model takes them.
-        seed: of their values.
-    """
-    lengths = {}
-    for place, axis in enumerate(interface.axes):
-        longest = interface.longest(axis)
-        length = max(1, _LENGTH + place + more)
-        lengths[axis] = length if longest is None else min(length, longest)
-    return [one.examples(batch, lengths, seed + place) for place, one in enumerate(interface.inputs)]
-
-
-def probes(path: ForwardPath, interface: Interface) -> list[Probe]:
+def probes(path: ForwardPath) -> list[Probe]:
     """What the model makes of a single example, of as many as the file is made with, and of more, and of lengths."""
     made = []
     with torch.no_grad():
-        for place, (batch, more) in enumerate(_sizes(interface)):
-            inputs = examples(interface, batch, more, seed=100 + 10 * place)
+        for place, (batch, more) in enumerate(_sizes(path)):
+            inputs = path.examples(batch, more, seed=100 + 10 * place)
             made.append(Probe(inputs, path(*inputs).clone()))
     return made
 
@@ -72,23 +52,8 @@ def deviation(read: Reader, probes: Sequence[Probe]) -> float:
     return worst.item()
 
 
-def output_shape(path: ForwardPath, interface: Interface) -> list[int | str]:
-    """Shape of the output, with the names of the axes that may have any length, the batch first."""
-    with torch.no_grad():
-        few, many, longer = (
-            path(*examples(interface, *sizes)).shape for sizes in ((_BATCH, 0), (_BATCH + 1, 0), (_BATCH, -1))
-        )
-    named: list[int | str] = list(few)
-    named[0] = "batch"
-    assert many == (few[0] + 1, *few[1:])
-    for place, (size, other) in enumerate(zip(few, longer, strict=True)):
-        if size != other:  # each axis has a length of its own among the examples
-            named[place] = interface.axes[size - _LENGTH]
-    return named
-
-
-def _sizes(interface: Interface) -> Iterator[tuple[int, int]]:
-    """Batch sizes, and by how much sequences are longer."""
-    yield from ((1, 0), (_BATCH, 0), (7, 0))
-    if interface.axes:
-        yield from ((1, 40), (3, 2), (3, -2), (1, -_LENGTH))
+def _sizes(path: ForwardPath) -> Iterator[tuple[int, int]]:
+    """Batch sizes, and by how much sequences are longer than those that the file is made with."""
+    yield from ((1, 0), (BATCH, 0), (7, 0))
+    if path.interface.axes:
+        yield from ((1, 40), (3, 2), (3, -2), (1, -LENGTH))

@@ -37,15 +37,11 @@ class ExportFormat(ABC):
     unrolled: ClassVar[tuple[type[nn.Module], ...]] = ()
 
     @abstractmethod
-    def encode(
-        self, path: ForwardPath, interface: Interface, inputs: Sequence[Tensor], metadata: Mapping[str, Any]
-    ) -> bytes:
+    def encode(self, path: ForwardPath, metadata: Mapping[str, Any]) -> bytes:
         """The content of the file.
 
         Args:
             path: what is exported.
-            interface: what it takes and gives.
-            inputs: examples, two or more in the batch.
             metadata: what the file tells of itself, by name; plain values.
 
         Raises:
@@ -64,9 +60,9 @@ class ExportFormat(ABC):
             A function from inputs to the output; None if what it needs is not installed.
         """
 
-    def limits(self, path: ForwardPath, interface: Interface) -> bool:
+    def limits(self, path: ForwardPath) -> bool:
         """Whether the format needs one fixed length where this model takes any."""
-        return bool(interface.axes) and any(isinstance(part, self.unrolled) for part in path.modules())
+        return bool(path.interface.axes) and any(isinstance(part, self.unrolled) for part in path.modules())
 
 
 class Onnx(ExportFormat):
@@ -80,23 +76,23 @@ class Onnx(ExportFormat):
     needs = ("onnx", "onnxscript")
     unrolled = (nn.RNNCellBase,)
 
-    def encode(
-        self, path: ForwardPath, interface: Interface, inputs: Sequence[Tensor], metadata: Mapping[str, Any]
-    ) -> bytes:
+    def encode(self, path: ForwardPath, metadata: Mapping[str, Any]) -> bytes:
         """See `ExportFormat`; the metadata become `metadata_props`."""
         import onnx
 
-        names = {"input_names": [one.name for one in interface.inputs], "output_names": [interface.output]}
-        axes = _axes(interface)
+        inputs, output = path.interface.inputs, path.interface.output
+        names = {"input_names": [one.name for one in inputs], "output_names": [output]}
+        axes, examples = _axes(path.interface), tuple(path.examples())
         with _quiet():
             if any(isinstance(part, nn.RNNBase) for part in path.modules()):
+                free = {one.name: named for one, named in zip(inputs, axes, strict=True)}
+                free[output] = {place: size for place, size in enumerate(path.output_shape()) if isinstance(size, str)}
                 file = io.BytesIO()
-                by_name = dict(zip(names["input_names"], axes, strict=True))
-                torch.onnx.export(path, tuple(inputs), file, dynamo=False, dynamic_axes=by_name, **names)  # type: ignore[arg-type]
+                torch.onnx.export(path, examples, file, dynamo=False, dynamic_axes=free, **names)  # type: ignore[arg-type]
                 model = onnx.load_from_string(file.getvalue())
             else:
                 shapes = (tuple(axes),)  # of `forward(*inputs)`
-                program = torch.onnx.export(path, tuple(inputs), dynamic_shapes=shapes, verbose=False, **names)  # type: ignore[arg-type]
+                program = torch.onnx.export(path, examples, dynamic_shapes=shapes, verbose=False, **names)  # type: ignore[arg-type]
                 assert program is not None
                 model = program.model_proto
         onnx.helper.set_model_props(model, _as_texts(metadata))
@@ -136,13 +132,11 @@ class TorchScript(ExportFormat):
     suffix = ".pt"
     unrolled = (nn.RNNCellBase,)
 
-    def encode(
-        self, path: ForwardPath, interface: Interface, inputs: Sequence[Tensor], metadata: Mapping[str, Any]
-    ) -> bytes:
+    def encode(self, path: ForwardPath, metadata: Mapping[str, Any]) -> bytes:
         """See `ExportFormat`."""
         file = io.BytesIO()
         with _quiet(), torch.no_grad():
-            traced = torch.jit.trace(path, tuple(inputs), check_trace=False)  # type: ignore[no-untyped-call]
+            traced = torch.jit.trace(path, tuple(path.examples()), check_trace=False)  # type: ignore[no-untyped-call]
             torch.jit.save(traced, file, _extra_files={METADATA_FILE: _as_json(metadata)})
         return file.getvalue()
 
@@ -159,14 +153,12 @@ class TorchExport(ExportFormat):
     suffix = ".pt2"
     unrolled = (nn.RNNBase, nn.RNNCellBase)
 
-    def encode(
-        self, path: ForwardPath, interface: Interface, inputs: Sequence[Tensor], metadata: Mapping[str, Any]
-    ) -> bytes:
+    def encode(self, path: ForwardPath, metadata: Mapping[str, Any]) -> bytes:
         """See `ExportFormat`."""
         file = io.BytesIO()
-        shapes = tuple(dict.fromkeys(free, torch.export.Dim.DYNAMIC) for free in _axes(interface))
+        shapes = tuple(dict.fromkeys(free, torch.export.Dim.DYNAMIC) for free in _axes(path.interface))
         with _quiet(), torch.no_grad():
-            program = torch.export.export(path, tuple(inputs), dynamic_shapes=(shapes,), strict=False)
+            program = torch.export.export(path, tuple(path.examples()), dynamic_shapes=(shapes,), strict=False)
             torch.export.save(program, file, extra_files={METADATA_FILE: _as_json(metadata)})
         return file.getvalue()
 
@@ -182,9 +174,7 @@ class Safetensors(ExportFormat):
 
     suffix = ".safetensors"
 
-    def encode(
-        self, path: ForwardPath, interface: Interface, inputs: Sequence[Tensor], metadata: Mapping[str, Any]
-    ) -> bytes:
+    def encode(self, path: ForwardPath, metadata: Mapping[str, Any]) -> bytes:
         """See `ExportFormat`; a matrix with several names, as a tied embedding has, is there by each."""
         weights = {name: value.detach().clone().contiguous() for name, value in path.state_dict().items()}
         return safetensors.torch.save(weights, _as_texts(metadata))

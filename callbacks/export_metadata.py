@@ -5,20 +5,18 @@ from typing import Any
 
 import torch
 
-from callbacks.export_check import output_shape
 from callbacks.forward_path import ForwardPath
 from callbacks.protocols import NamedClasses
 from callbacks.text_protocols import Tokenized
-from networks import Input, Interface
+from networks import Input
 
 
-def metadata_of(technique: str, path: ForwardPath, interface: Interface, data: Any) -> dict[str, Any]:
+def metadata_of(technique: str, path: ForwardPath, data: Any) -> dict[str, Any]:
     """Describe a model in plain values.
 
     Args:
         technique: name of the model's class.
         path: what is exported.
-        interface: what it takes and gives.
         data: the DataModule, which may be ``NamedClasses`` or ``Tokenized``.
 
     Returns:
@@ -26,7 +24,8 @@ def metadata_of(technique: str, path: ForwardPath, interface: Interface, data: A
         range of each; `classes`, their names by number, if the model knows them; `tokenizer`, in the file format of the
         library ``tokenizers``, if the data have one.
     """
-    output = {"name": interface.output, "meaning": interface.meaning, "shape": output_shape(path, interface)}
+    interface = path.interface
+    output = {"name": interface.output, "meaning": interface.meaning, "shape": list(path.output_shape())}
     metadata: dict[str, Any] = {
         "technique": technique,
         "espalier": version("espalier"),

@@ -9,14 +9,13 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.export_check import TOLERANCE, Probe, deviation, examples, probes
+from callbacks.export_check import TOLERANCE, Probe, deviation, probes
 from callbacks.export_formats import FORMATS, ExportFormat
 from callbacks.export_metadata import metadata_of
 from callbacks.forward_path import ForwardPath
 from callbacks.protocols import Exportable
 from callbacks.undisturbed import undisturbed
 from callbacks.whole_file import whole_file
-from networks import Interface
 
 
 class Exporter(Callback):
@@ -72,10 +71,10 @@ class Exporter(Callback):
             return
         model.to("cpu", torch.float32)
         with undisturbed(model, self.seed):
-            path = ForwardPath(model, examples(interface))
-            metadata = metadata_of(type(model).__name__, path, interface, data)
+            path = ForwardPath(model, interface)
+            metadata = metadata_of(type(model).__name__, path, data)
             metadata |= {"run": Path(trainer.default_root_dir).name, "checkpoint": Path(checkpoint or "").name}
-            found = export(path, interface, format, metadata, file)
+            found = export(path, format, metadata, file)
         if found is None:
             print(f"{file.name} was not run, because onnxruntime is not installed")
         else:
@@ -83,14 +82,11 @@ class Exporter(Callback):
         self.paths = [file]
 
 
-def export(
-    path: ForwardPath, interface: Interface, format: str, metadata: Mapping[str, Any], file: Path
-) -> float | None:
+def export(path: ForwardPath, format: str, metadata: Mapping[str, Any], file: Path) -> float | None:
     """Write a model to a file, read the file, and compare what it gives with what the model gives.
 
     Args:
         path: what is exported.
-        interface: what it takes and gives.
         format: a key of `FORMATS`.
         metadata: what the file tells of itself.
         file: that is written or replaced; it is left as it was if the model cannot be expressed.
@@ -107,18 +103,18 @@ def export(
             f"format is {format!r}, which needs {' and '.join(missing)}: pip install 'espalier[export]', or choose "
             f"{_any_of(name for name in FORMATS if not FORMATS[name].needs)}"
         )
-    if chosen.limits(path, interface):
-        able = _any_of(name for name in FORMATS if not FORMATS[name].limits(path, interface))
+    if chosen.limits(path):
+        able = _any_of(name for name in FORMATS if not FORMATS[name].limits(path))
         raise ValueError(
             f"format is {format!r}, which writes the steps of a recurrent network down one by one: fix their number "
             f"by --length, or choose {able}"
         )
-    made = probes(path, interface)
+    made = probes(path)
     try:
-        return _write(chosen, path, interface, metadata, file, made)
+        return _write(chosen, path, metadata, file, made)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        others = [name for name in FORMATS if name != format and _expresses(FORMATS[name], path, interface, made)]
+        others = [name for name in FORMATS if name != format and _expresses(FORMATS[name], path, made)]
         raise ValueError(
             f"format is {format!r}, which cannot express this model ({reason}): choose {_any_of(others)}"
         ) from error
@@ -127,7 +123,6 @@ def export(
 def _write(
     chosen: ExportFormat,
     path: ForwardPath,
-    interface: Interface,
     metadata: Mapping[str, Any],
     file: Path,
     made: Sequence[Probe],
@@ -138,7 +133,7 @@ def _write(
         RuntimeError: if the format cannot express the model.
     """
     with whole_file(file) as unfinished:
-        unfinished.write_bytes(chosen.encode(path, interface, examples(interface), metadata))
+        unfinished.write_bytes(chosen.encode(path, metadata))
         read = chosen.reader(unfinished, path)
         if read is None:
             return None
@@ -148,13 +143,13 @@ def _write(
     return found
 
 
-def _expresses(other: ExportFormat, path: ForwardPath, interface: Interface, made: Sequence[Probe]) -> bool:
+def _expresses(other: ExportFormat, path: ForwardPath, made: Sequence[Probe]) -> bool:
     """Whether another format can be written here, and expresses the model; nothing is kept."""
-    if other.limits(path, interface) or any(find_spec(package) is None for package in other.needs):
+    if other.limits(path) or any(find_spec(package) is None for package in other.needs):
         return False
     with TemporaryDirectory() as folder:
         try:
-            _write(other, path, interface, {}, Path(folder) / f"tried{other.suffix}", made)
+            _write(other, path, {}, Path(folder) / f"tried{other.suffix}", made)
         except RuntimeError:
             return False
     return True

@@ -1,6 +1,6 @@
 """What a model's `forward` uses of it, and nothing else."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
@@ -8,6 +8,11 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from networks import Interface
+
+BATCH, LENGTH = 2, 5
+"""Sizes of the examples that files are made with; each further axis of a free length is longer by one."""
 
 
 class ForwardPath(nn.Module):
@@ -17,14 +22,20 @@ class ForwardPath(nn.Module):
     that take part. So the discriminator of a generator or the metrics of a technique are in no file.
 
     Args:
-        model: in eval mode.
-        inputs: examples of what `forward` takes.
+        model: in eval mode, on the CPU.
+        interface: what its `forward` takes and gives.
+
+    Attributes:
+        interface: the same.
     """
 
-    def __init__(self, model: LightningModule, inputs: Sequence[Tensor]) -> None:
+    def __init__(self, model: LightningModule, interface: Interface) -> None:
         super().__init__()
+        self.interface = interface
+        self._forward = model.forward
+        self.training = False
         with _Watch() as watch, torch.no_grad():
-            model.forward(*inputs)
+            self(*self.examples())
         for name, part in model.named_children():
             if any(id(value) in watch.seen for value in chain(part.parameters(), part.buffers())):
                 self.add_module(name, part)
@@ -34,13 +45,34 @@ class ForwardPath(nn.Module):
         for name, buffer in model.named_buffers(recurse=False):
             if id(buffer) in watch.seen:
                 self.register_buffer(name, buffer)
-        self._forward = model.forward
-        self.training = False
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """As the model's own."""
         output: Tensor = self._forward(*inputs)
         return output
+
+    def examples(self, batch: int = BATCH, more: int = 0, seed: int = 0) -> list[Tensor]:
+        """Examples of what it takes, one tensor for each input.
+
+        Args:
+            batch: number of examples.
+            more: by how much sequences are longer than those that files are made with, as far as it takes them.
+            seed: of their values.
+        """
+        lengths = {}
+        for place, axis in enumerate(self.interface.axes):
+            longest, length = self.interface.longest(axis), max(1, LENGTH + place + more)
+            lengths[axis] = length if longest is None else min(length, longest)
+        return [one.examples(batch, lengths, seed + place) for place, one in enumerate(self.interface.inputs)]
+
+    @torch.no_grad()
+    def output_shape(self) -> tuple[int | str, ...]:
+        """Shape of what it gives, in which a name stands for each length that may be any, the batch first."""
+        shape = self(*self.examples()).shape
+        longer = self(*self.examples(more=-1)).shape
+        axes = self.interface.axes  # each has a length of its own among the examples
+        free = [axes[a - LENGTH] if a != b else a for a, b in zip(shape[1:], longer[1:], strict=True)]
+        return ("batch", *free)
 
 
 class _Watch(TorchFunctionMode):
