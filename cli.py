@@ -23,7 +23,7 @@ import networks  # noqa: F401
 from callbacks import RunFolder, RunSettings, SettingsError, WandbSettings
 from lit_models import Technique
 
-SUBCOMMANDS = ("fit", "check", "validate", "test", "predict", "sample")
+SUBCOMMANDS = ("fit", "check", "validate", "test", "predict", "sample", "export")
 CALLBACKS = {
     "averaging": callbacks.CheckpointAveraging,
     "checkpoint": callbacks.Checkpoint,
@@ -32,7 +32,6 @@ CALLBACKS = {
     "pretraining": callbacks.GreedyPretraining,
     "unfreezing": callbacks.Unfreezing,
 }
-SAMPLERS = (callbacks.TextSampler, callbacks.Translator, callbacks.Sampler)
 # what is never written in a configuration, because it follows another setting
 LINKED = {
     "data.init_args.seed": "seed_everything",
@@ -82,6 +81,7 @@ class EspalierCLI(LightningCLI):
             "test": shared | {"dataloaders", "verbose"},
             "predict": shared | {"dataloaders", "return_predictions"},
             "sample": shared,
+            "export": shared,
         }
         asked = self.command[1]
         return {asked: known[asked]} if asked in known else known  # a parser takes a fifth of a second to build
@@ -168,8 +168,9 @@ class EspalierCLI(LightningCLI):
             self.preflight = callbacks.Preflight(config.trainer, self.plain_config)
             with callbacks.without_hints():
                 return super().instantiate_trainer(**self.preflight.trainer_arguments(config.trainer.callbacks or []))
-        if self.subcommand == "sample":
-            config.trainer.callbacks = [kind(config.seed_everything) for kind in SAMPLERS]
+        if self.subcommand in callbacks.CARRIED_OUT_BY:
+            kinds = callbacks.CARRIED_OUT_BY[self.subcommand]
+            config.trainer.callbacks = [kind(config.seed_everything) for kind in kinds]
             with callbacks.without_hints():
                 return super().instantiate_trainer(logger=False)
         # only training has steps to write rows for; validate and test write one JSON each
@@ -253,7 +254,15 @@ class EspalierCLI(LightningCLI):
     def sample(self, **kwargs: Any) -> None:
         """Draw examples, write text or translate lines with a trained model, and write `samples.npz` or text files."""
         self.trainer.sample(**kwargs)
-        callbacks.RunRecord(self.run, self.plain_config, self.command).begin(self.trainer, "sample")
+        self._note("sample")
+
+    def export(self, **kwargs: Any) -> None:
+        """Write the model's `forward` to a file for other programs, and compare what the file gives."""
+        self.trainer.export(**kwargs)
+        self._note("export")
+
+    def _note(self, command: str) -> None:
+        callbacks.RunRecord(self.run, self.plain_config, self.command).begin(self.trainer, command)
         callbacks.print_written(self.run, self.trainer)
 
 

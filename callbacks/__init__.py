@@ -11,6 +11,7 @@ from callbacks.domain_pictures import DomainPictures
 from callbacks.early_stopping import EarlyStopping
 from callbacks.epoch_lines import EpochLines
 from callbacks.every_run import callbacks_of_every_run
+from callbacks.exporting import Exporter
 from callbacks.first_batch import FirstBatch
 from callbacks.greedy_pretraining import GreedyPretraining
 from callbacks.hardware import hardware_problems
@@ -41,13 +42,14 @@ from callbacks.termination import TerminatedError, Termination
 from callbacks.text_sampling import TextSampler, Translator
 from callbacks.throughput import Throughput
 from callbacks.tokenizer_file import TokenizerFile, hand_over_tokenizer
-from callbacks.trainer import CommandTrainer
+from callbacks.trainer import CARRIED_OUT_BY, CommandTrainer
 from callbacks.unfreezing import Unfreezing
 from callbacks.user_errors import USER_ERRORS, problems_in, problems_of
 from callbacks.validation import SettingsCheck
 from callbacks.weights_and_biases import WandbSettings, loggers_of, wandb_logger
 
 __all__ = [
+    "CARRIED_OUT_BY",
     "RUN_ID_VARIABLE",
     "USER_ERRORS",
     "AttentionPictures",
@@ -61,6 +63,7 @@ __all__ = [
     "DomainPictures",
     "EarlyStopping",
     "EpochLines",
+    "Exporter",
     "FirstBatch",
     "GreedyPretraining",
     "ImageAttentionPictures",

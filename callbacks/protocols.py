@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from networks import PatchAttention
+from networks import Interface, PatchAttention
 
 
 @runtime_checkable
@@ -180,6 +180,26 @@ class PatchAttending(Protocol):
 
 
 SOURCE, TARGET = 0, 1  # places of the two domains among the loaders of an `Adapting` model's evaluation
+
+
+@runtime_checkable
+class Exportable(Protocol):
+    """A model that says what its ``forward`` takes and gives, so that others can use it who do not know its code."""
+
+    def interface(self) -> Interface:
+        """Returns the arguments of ``forward`` in their order, and what it gives, one tensor."""
+        ...
+
+
+@runtime_checkable
+class NamedClasses(Protocol):
+    """Data whose classes have names.
+
+    Attributes:
+        class_names: by number; empty if there are no classes.
+    """
+
+    class_names: tuple[str, ...]
 
 
 @runtime_checkable

@@ -1,15 +1,21 @@
 """The Trainer with commands of its own."""
 
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
+from callbacks.exporting import Exporter
 from callbacks.preflight import Preflight
 from callbacks.sample_command import SampleCommand, load_weights, sampler_for
+from callbacks.sampling import Sampler
+from callbacks.text_sampling import TextSampler, Translator
+
+CARRIED_OUT_BY = {"sample": (TextSampler, Translator, Sampler), "export": (Exporter,)}
+"""The callbacks of commands that are not Lightning's; of several, the first that fits the model does it."""
 
 
 class CommandTrainer(Trainer):
-    """Trainer with the commands `check` and `sample`, which callbacks carry out."""
+    """Trainer with the commands `check`, `sample` and `export`, which callbacks carry out."""
 
     def check(
         self, model: LightningModule, datamodule: LightningDataModule | None = None, ckpt_path: str | None = None
@@ -72,6 +78,32 @@ class CommandTrainer(Trainer):
         if ckpt_path is not None:
             load_weights(model, ckpt_path)
         sampler.run(self, model, datamodule, **given)
+
+    def export(
+        self,
+        model: LightningModule,
+        datamodule: LightningDataModule | None = None,
+        *,
+        format: Literal["onnx", "torchscript", "torch_export", "safetensors"],
+        out: str | None = None,
+        length: int | None = None,
+        ckpt_path: str | None = None,
+        weights_only: bool | None = None,
+    ) -> None:
+        """Write a trained model's `forward` to a file for other programs, and compare what the file gives.
+
+        Args:
+            model: the model.
+            datamodule: the data that it was trained on, of which none are loaded.
+            format: onnx, torchscript, torch_export, or safetensors for the weights alone.
+            out: the file; `model` with the suffix of the format in the run's folder if not given.
+            length: of sequences, for a file that takes no others; any length if not given.
+            ckpt_path: the checkpoint with the weights; the run's own if not given.
+            weights_only: not used, code in a checkpoint is never run.
+        """
+        if ckpt_path is not None:
+            load_weights(model, ckpt_path)
+        self._own(Exporter)[0].run(self, model, datamodule, format, out, length, ckpt_path)
 
     def _own(self, kind: type[Any]) -> list[Any]:
         return [callback for callback in vars(self)["callbacks"] if isinstance(callback, kind)]

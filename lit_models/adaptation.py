@@ -20,7 +20,16 @@ from metrics import (
     PredictionEntropy,
     ProxyADistance,
 )
-from networks import ImageShape, MLPHead, at_domain, default_features, width_of, with_domain_statistics
+from networks import (
+    ImageShape,
+    Interface,
+    MLPHead,
+    at_domain,
+    data_input,
+    default_features,
+    width_of,
+    with_domain_statistics,
+)
 from objectives import accuracy, binary_cross_entropy, cross_entropy
 
 FeaturesFactory = Callable[[Sequence[int]], nn.Module]
@@ -120,6 +129,10 @@ class DomainAdaptation(Technique):
         """Logits of the classes for examples of the target, (B, *data_shape) -> (B, K)."""
         with self._at("target"):
             return self.logits(self.extractor(x))
+
+    def interface(self) -> Interface:
+        """What `forward` takes and gives."""
+        return Interface((data_input("x", self.data_shape),), "logits", "logits of the classes", of_classes=True)
 
     def embed(self, x: Tensor) -> Tensor:
         """Features of examples of the target, (B, *data_shape) -> (B, D)."""

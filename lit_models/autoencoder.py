@@ -17,7 +17,7 @@ from lit_models.base import (
 )
 from lit_models.single_loss import SingleLossTechnique
 from metrics import PCAReconstruction
-from networks import ImageShape, MLPDecoder, MLPEncoder
+from networks import ImageShape, Interface, MLPDecoder, MLPEncoder, data_input
 from objectives import binary_cross_entropy, squared_error
 
 
@@ -63,7 +63,7 @@ class Autoencoder(SingleLossTechnique):
             raise ValueError(f"latent_dim is {latent_dim}: a code needs at least one dimension")
         if reconstruction not in ("mse", "bce"):
             raise ValueError(f"reconstruction is {reconstruction!r}: choose mse or bce")
-        shape = ImageShape(*image_shape)
+        self.image_shape = shape = ImageShape(*image_shape)
         self.encoder = (encoder or MLPEncoder)(shape, latent_dim)
         self.decoder = (decoder or MLPDecoder)(latent_dim, shape)
         self.reconstruction = reconstruction
@@ -74,6 +74,11 @@ class Autoencoder(SingleLossTechnique):
     def forward(self, image: Tensor) -> Tensor:
         """Reconstruct images, (B, C, H, W) -> (B, C, H, W)."""
         return self.decode(self.embed(image))
+
+    def interface(self) -> Interface:
+        """What `forward` takes and gives."""
+        meaning = "the image as it is given back, not clipped"
+        return Interface((data_input("image", self.image_shape),), "reconstruction", meaning)
 
     def embed(self, image: Tensor) -> Tensor:
         """Encode images, (B, C, H, W) -> (B, latent_dim)."""

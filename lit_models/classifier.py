@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lit_models.base import OptimizerFactory, PretrainedPart, SchedulerFactory, label_and_index
 from lit_models.single_loss import SingleLossTechnique
-from networks import ConvClassifier, ImageShape, Mixed, Mixing, PatchAttention, patch_attention
+from networks import ConvClassifier, ImageShape, Interface, Mixed, Mixing, PatchAttention, data_input, patch_attention
 from objectives import accuracy, cross_entropy, mixed_cross_entropy
 
 ClassifierFactory = Callable[[ImageShape, int], nn.Module]
@@ -78,7 +78,8 @@ class Classifier(SingleLossTechnique):
             )
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing is {label_smoothing}: it is a share, in [0, 1)")
-        self.network = (network or ConvClassifier)(ImageShape(*image_shape), num_classes)
+        self.image_shape = ImageShape(*image_shape)
+        self.network = (network or ConvClassifier)(self.image_shape, num_classes)
         self.label_smoothing = label_smoothing
         self.mixing = mixing
 
@@ -91,6 +92,10 @@ class Classifier(SingleLossTechnique):
         """Logits of the classes, (B, C, H, W) -> (B, K)."""
         logits: Tensor = self.network(image)
         return logits
+
+    def interface(self) -> Interface:
+        """What `forward` takes and gives."""
+        return Interface((data_input("image", self.image_shape),), "logits", "logits of the classes", of_classes=True)
 
     def embed(self, image: Tensor) -> Tensor:
         """The network's features, or its logits if it has none to show, (B, C, H, W) -> (B, D)."""

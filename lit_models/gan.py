@@ -15,10 +15,14 @@ from metrics import KnownModes, ModeCoverage, SampleQuality
 from networks import (
     DifferentiableAugmentation,
     FeatureExtractor,
+    Input,
+    Interface,
     MLPDiscriminator,
     MLPGenerator,
     MovingAverage,
     Noise,
+    class_input,
+    data_input,
 )
 from objectives import GAMES, AdversarialLoss, gradient_penalty, r1_penalty
 
@@ -115,14 +119,15 @@ class GAN(AlternatingTechnique):
             if weight < 0:
                 raise ValueError(f"{name} is {weight}: a weight cannot be negative")
         self.game = GAMES[loss]
+        self.data_shape = tuple(data_shape)
         self.latent_dim = latent_dim
         self.conditional = conditional
         self.num_classes = num_classes if conditional else 0
         self.penalty_weight = gradient_penalty
         self.r1 = r1
         self.augmentation = augmentation
-        self.generator = (generator or MLPGenerator)(latent_dim, tuple(data_shape), self.num_classes)
-        self.discriminator = (discriminator or MLPDiscriminator)(tuple(data_shape), self.num_classes)
+        self.generator = (generator or MLPGenerator)(latent_dim, self.data_shape, self.num_classes)
+        self.discriminator = (discriminator or MLPDiscriminator)(self.data_shape, self.num_classes)
         for name, weight in {"gradient_penalty": gradient_penalty, "r1": r1}.items():
             if weight and any(isinstance(layer, _BatchNorm) for layer in self.discriminator.modules()):
                 raise ValueError(
@@ -142,6 +147,13 @@ class GAN(AlternatingTechnique):
             label = torch.zeros(len(z), dtype=torch.int64, device=z.device)
         example: Tensor = self.average(z, label)
         return example
+
+    def interface(self) -> Interface:
+        """What `forward` takes and gives; the class is none of a model that is not conditional."""
+        z = Input("z", "latent code, standard normal", (self.latent_dim,), "float32")
+        label = (class_input("label", self.num_classes),) if self.conditional else ()
+        example = data_input("image" if len(self.data_shape) == 3 else "point", self.data_shape)
+        return Interface((z, *label), example.name, f"generated {example.name}", of_classes=self.conditional)
 
     @property
     def measured_with(self) -> dict[str, str | int]:

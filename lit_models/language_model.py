@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lit_models.base import OptimizerFactory, SchedulerFactory
 from lit_models.token_technique import TokenTechnique, TokenTerms
-from networks import PAD, TransformerLM, generate, recorded_attention
+from networks import PAD, Interface, TransformerLM, generate, recorded_attention, token_input
 from objectives import token_losses
 
 LanguageNetworkFactory = Callable[[int, int], nn.Module]
@@ -71,6 +71,13 @@ class LanguageModel(TokenTechnique):
         """Logits of the token that follows each, (B, T) -> (B, T, V)."""
         logits: Tensor = self.network(token)
         return logits
+
+    def interface(self) -> Interface:
+        """What `forward` takes and gives."""
+        network = self.network
+        assert isinstance(network, WritingNetwork)
+        token = token_input("token", self.vocab_size, longest=network.context)
+        return Interface((token,), "logits", "logits of the token that follows each")
 
     def logits_and_targets(self, batch: Any) -> tuple[Tensor, Tensor]:
         """Logits of the next token at each place of a batch, and that token."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lit_models.base import OptimizerFactory, SchedulerFactory
 from lit_models.token_technique import Detokenising, TokenTechnique
 from metrics import TranslationScores, signatures
-from networks import TransformerSeq2Seq, beam_search, recorded_attention
+from networks import Interface, TransformerSeq2Seq, beam_search, recorded_attention, token_input
 
 PairNetworkFactory = Callable[[int], nn.Module]
 
@@ -89,6 +89,13 @@ class Seq2Seq(TokenTechnique):
         """
         logits: Tensor = self.network(source, target)
         return logits
+
+    def interface(self) -> Interface:
+        """What `forward` takes and gives."""
+        longest = getattr(self.network, "context", None)  # of a network that has a limit
+        source = token_input("source", self.vocab_size, "source_length", longest)
+        target = token_input("target", self.vocab_size, "target_length", longest)
+        return Interface((source, target), "logits", "logits of the token that follows each of the target")
 
     def logits_and_targets(self, batch: Any) -> tuple[Tensor, Tensor]:
         """Logits of each token of the targets from those before it, and the token."""

@@ -76,7 +76,6 @@ class StackedClassifier(Classifier):
         )
         self.hparams.pop("network", None)  # an argument of the base class, not of this one
         self.layers = nn.ModuleList(stack).requires_grad_(False)  # until they are pretrained
-        self.image_shape = shape
         self.pretrained = pretrained
         self.phase: str | None = None
         self.codes: Tensor | None = None

@@ -67,6 +67,7 @@ class TokenTechnique(SingleLossTechnique):
             raise ValueError(f"vocab_size is {vocab_size}: a vocabulary has more than the token that fills up")
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing is {label_smoothing}: it is a share, in [0, 1)")
+        self.vocab_size = vocab_size
         self.label_smoothing = label_smoothing
         self._first: Tensor | None = None  # tokens of the first batch of a step
         self._tokens = torch.zeros(())  # and of all its batches so far

@@ -18,7 +18,17 @@ from lit_models.base import (
 )
 from lit_models.single_loss import SingleLossTechnique
 from metrics import ActiveUnits
-from networks import Bernoulli, ImageShape, KeyedNoise, Likelihood, MLPDecoder, MLPEncoder, Noise
+from networks import (
+    Bernoulli,
+    ImageShape,
+    Interface,
+    KeyedNoise,
+    Likelihood,
+    MLPDecoder,
+    MLPEncoder,
+    Noise,
+    data_input,
+)
 from objectives import free_bits, gaussian_kl, importance_weighted_bound, log_normal
 
 _DECODES_AT_ONCE = 2048  # importance samples decoded together: enough to fill a core, small enough for its cache
@@ -83,7 +93,7 @@ class VAE(SingleLossTechnique):
         for name, value in weights.items():
             if value < 0:
                 raise ValueError(f"{name} is {value}: it cannot be negative")
-        shape = ImageShape(*image_shape)
+        self.image_shape = shape = ImageShape(*image_shape)
         self.latent_dim = latent_dim
         self.encoder = (encoder or MLPEncoder)(shape, 2 * latent_dim)
         self.decoder = (decoder or MLPDecoder)(latent_dim, shape)
@@ -100,6 +110,11 @@ class VAE(SingleLossTechnique):
     def forward(self, image: Tensor) -> Tensor:
         """Reconstruct images from the posterior mean, (B, C, H, W) -> (B, C, H, W)."""
         return self.decode(self.embed(image))
+
+    def interface(self) -> Interface:
+        """What `forward` takes and gives."""
+        meaning = "expected image of the mean code"
+        return Interface((data_input("image", self.image_shape),), "reconstruction", meaning)
 
     def on_fit_start(self) -> None:
         """Begin at the average training image, where the data can hand over its images.

@@ -20,6 +20,7 @@ from networks.embedding import ScaledEmbedding, TokenEmbedding
 from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures, RawFeatures
 from networks.gradient_reversal import GradientReversal, reverse_gradient
 from networks.heads import MLPHead, domain_discriminator
+from networks.interface import Input, Interface, class_input, data_input, token_input
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
 from networks.masked_decoder import MaskedDecoder
 from networks.masking import PatchMask, at_places, kept_count, random_mask
@@ -85,6 +86,8 @@ __all__ = [
     "HeadFusion",
     "ImageShape",
     "InceptionFeatures",
+    "Input",
+    "Interface",
     "KeyedNoise",
     "LayerStep",
     "Likelihood",
@@ -135,6 +138,8 @@ __all__ = [
     "at_places",
     "beam_search",
     "blocks_of",
+    "class_input",
+    "data_input",
     "default_features",
     "domain_decoder",
     "domain_discriminator",
@@ -154,6 +159,7 @@ __all__ = [
     "rotation",
     "sample_next",
     "sinusoids",
+    "token_input",
     "width_of",
     "with_domain_statistics",
 ]
