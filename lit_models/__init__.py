@@ -15,6 +15,7 @@ from lit_models.dsn import DSN
 from lit_models.gan import GAN
 from lit_models.iwae import IWAE
 from lit_models.language_model import LanguageModel
+from lit_models.masked_language_model import MaskedLanguageModel
 from lit_models.mcd import MCD
 from lit_models.schedules import InverseDecay, InverseSquareRoot, WarmupCosine
 from lit_models.seq2seq import Seq2Seq
@@ -45,6 +46,7 @@ __all__ = [
     "InverseDecay",
     "InverseSquareRoot",
     "LanguageModel",
+    "MaskedLanguageModel",
     "Seq2Seq",
     "SingleLossTechnique",
     "SourceOnly",

@@ -20,10 +20,13 @@ from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures
 from networks.gradient_reversal import GradientReversal, reverse_gradient
 from networks.heads import MLPHead, domain_discriminator
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
+from networks.masked_recurrent import MaskedRecurrent
+from networks.masked_transformer import MaskedTransformer
 from networks.mixing import CutMix, Mixed, Mixing, MixUp
 from networks.mlp import MLPDecoder, MLPEncoder
 from networks.moving_average import MovingAverage
 from networks.noise import FreshNoise, KeyedNoise, Noise, SeededNoise
+from networks.pooling import mean_over_known
 from networks.positions import Positions, RotaryPositions, rotate, rotation, sinusoids
 from networks.preparation import Preparation
 from networks.pretrained import Pretrained
@@ -35,6 +38,7 @@ from networks.shapes import ImageShape
 from networks.stack import StackNetwork
 from networks.stack_layers import AutoencoderLayer, DenoisingLayer, LayerStep, SparseLayer, StackLayer
 from networks.text_generation import generate, sample_next
+from networks.token_masking import MaskedTokens, TokenMasking
 from networks.tokens import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 from networks.transfer import TransferNetwork
 from networks.transformer import TransformerLM, TransformerSeq2Seq, TransformerState
@@ -87,6 +91,9 @@ __all__ = [
     "MLPFeatures",
     "MLPGenerator",
     "MLPHead",
+    "MaskedRecurrent",
+    "MaskedTokens",
+    "MaskedTransformer",
     "MaskingCorruption",
     "MixUp",
     "Mixed",
@@ -112,6 +119,7 @@ __all__ = [
     "StackNetwork",
     "State",
     "TokenEmbedding",
+    "TokenMasking",
     "TransferNetwork",
     "TransformerDecoder",
     "TransformerEncoder",
@@ -127,6 +135,7 @@ __all__ = [
     "domain_discriminator",
     "generate",
     "greedy",
+    "mean_over_known",
     "recorded_attention",
     "reverse_gradient",
     "rotate",
