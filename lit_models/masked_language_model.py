@@ -121,7 +121,8 @@ class MaskedLanguageModel(TokenTechnique):
         if isinstance(batch, MaskedBatch):
             return batch
         hidden = self.masking(text_of(batch), self.noise(batch))
-        return MaskedBatch(*hidden, batch.index, (hidden.target != PAD).sum())
+        asked = (hidden.target != PAD).sum()
+        return MaskedBatch(hidden.token, hidden.place, hidden.target, batch.index, asked)
 
     def logits_and_targets(self, batch: Any) -> tuple[Tensor, Tensor]:
         """Logits at the chosen places of a batch, (B, M, V), and the tokens that stood there, (B, M)."""

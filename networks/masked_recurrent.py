@@ -70,7 +70,8 @@ class MaskedRecurrent(nn.Module):
         Returns:
             (B, T, D); what stands at padding means nothing.
         """
-        return self.encoder(self.embedding(token), token != PAD)[0]
+        y: Tensor = self.encoder(self.embedding(token), token != PAD)[0]
+        return y
 
     def decode(self, encoded: Tensor) -> Tensor:
         """Which token stood at a place, logits of those that can be said, (..., D) -> (..., V)."""
