@@ -32,7 +32,7 @@ CALLBACKS = {
     "pretraining": callbacks.GreedyPretraining,
     "unfreezing": callbacks.Unfreezing,
 }
-SAMPLERS = (callbacks.TextSampler, callbacks.Translator, callbacks.Sampler)
+SAMPLERS = (callbacks.TextSampler, callbacks.Translator, callbacks.BlankFiller, callbacks.Sampler)
 # what is never written in a configuration, because it follows another setting
 LINKED = {
     "data.init_args.seed": "seed_everything",
@@ -251,7 +251,7 @@ class EspalierCLI(LightningCLI):
         callbacks.print_written(self.run, self.trainer)
 
     def sample(self, **kwargs: Any) -> None:
-        """Draw examples, write text or translate lines with a trained model, and write `samples.npz` or text files."""
+        """Draw examples, write, translate or complete text with a trained model; write `samples.npz` or text files."""
         self.trainer.sample(**kwargs)
         callbacks.RunRecord(self.run, self.plain_config, self.command).begin(self.trainer, "sample")
         callbacks.print_written(self.run, self.trainer)

@@ -39,7 +39,7 @@ from networks.stack import StackNetwork
 from networks.stack_layers import AutoencoderLayer, DenoisingLayer, LayerStep, SparseLayer, StackLayer
 from networks.text_generation import generate, sample_next
 from networks.token_masking import MaskedTokens, TokenMasking
-from networks.tokens import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
+from networks.tokens import BOS, EOS, MASK_NAME, PAD, SPECIAL_TOKENS, UNK
 from networks.transfer import TransferNetwork
 from networks.transformer import TransformerLM, TransformerSeq2Seq, TransformerState
 from networks.transformer_layers import BlockOptions, TransformerDecoder, TransformerEncoder
@@ -47,6 +47,7 @@ from networks.transformer_layers import BlockOptions, TransformerDecoder, Transf
 __all__ = [
     "BOS",
     "EOS",
+    "MASK_NAME",
     "PAD",
     "RBM",
     "SPECIAL_TOKENS",

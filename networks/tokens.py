@@ -5,3 +5,6 @@ PAD, BOS, EOS, UNK = range(4)
 
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
 """Their names, in order."""
+
+MASK_NAME = "<mask>"
+"""What stands for something that is hidden; its number is that behind the last of a vocabulary."""
