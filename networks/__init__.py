@@ -17,6 +17,7 @@ from networks.domain_decoders import domain_decoder
 from networks.domain_features import ConvFeatures, MLPFeatures, default_features, width_of
 from networks.embedding import ScaledEmbedding, TokenEmbedding
 from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures, RawFeatures
+from networks.freezing import Freezable
 from networks.gradient_reversal import GradientReversal, reverse_gradient
 from networks.heads import MLPHead, domain_discriminator
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
@@ -37,6 +38,7 @@ from networks.residual_gan import ResidualDiscriminator, ResidualGenerator
 from networks.shapes import ImageShape
 from networks.stack import StackNetwork
 from networks.stack_layers import AutoencoderLayer, DenoisingLayer, LayerStep, SparseLayer, StackLayer
+from networks.text_classifier import Pooling, TextClassifier, TextEncoder, TokenEncoder
 from networks.text_generation import generate, sample_next
 from networks.token_masking import MaskedTokens, TokenMasking
 from networks.tokens import BOS, EOS, MASK_NAME, PAD, SPECIAL_TOKENS, UNK
@@ -76,6 +78,7 @@ __all__ = [
     "DomainBatchNorm",
     "FeatureCache",
     "FeatureExtractor",
+    "Freezable",
     "FreshNoise",
     "Gaussian",
     "GaussianCorruption",
@@ -102,6 +105,7 @@ __all__ = [
     "MovingAverage",
     "MultiHeadAttention",
     "Noise",
+    "Pooling",
     "Positions",
     "Preparation",
     "Pretrained",
@@ -119,7 +123,10 @@ __all__ = [
     "StackLayer",
     "StackNetwork",
     "State",
+    "TextClassifier",
+    "TextEncoder",
     "TokenEmbedding",
+    "TokenEncoder",
     "TokenMasking",
     "TransferNetwork",
     "TransformerDecoder",

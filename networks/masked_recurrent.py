@@ -56,10 +56,11 @@ class MaskedRecurrent(nn.Module):
         self.width = self.encoder.width
         self.dropout = nn.Dropout(dropout)
         self.bridge = nn.Linear(self.width, dim) if tied and self.width != dim else nn.Identity()
-        self.output = nn.Linear(dim if tied else self.width, vocab_size + 1)
-        nn.init.zeros_(self.output.bias)
+        output = nn.Linear(dim if tied else self.width, vocab_size + 1)
+        nn.init.zeros_(output.bias)
         if tied:
-            self.output.weight = self.embedding.weight
+            output.weight = self.embedding.weight
+        self.output: nn.Module = output
 
     def encode(self, token: Tensor) -> Tensor:
         """What each token means beside the others.
@@ -77,6 +78,11 @@ class MaskedRecurrent(nn.Module):
         """Which token stood at a place, logits of those that can be said, (..., D) -> (..., V)."""
         logits: Tensor = self.output(self.bridge(self.dropout(encoded)))
         return logits[..., : self.vocab_size]
+
+    def drop_output(self) -> None:
+        """Take away what only `decode` needs; what is left can encode."""
+        self.bridge = nn.Identity()
+        self.output = nn.Identity()
 
     def forward(self, token: Tensor) -> Tensor:
         """Which token stands at each place of a text, int64 (B, T), at most V -> logits (B, T, V)."""

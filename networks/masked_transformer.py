@@ -69,7 +69,7 @@ class MaskedTransformer(nn.Module):
         self.embedding = TokenEmbedding(vocab_size + 1, dim, added, context, dropout)
         self.encoder = TransformerEncoder(options, layers)
         self.rotary = RotaryPositions(dim, heads) if positions == "rotary" else None
-        self.output = output_layer(self.embedding, tied)
+        self.output: nn.Module = output_layer(self.embedding, tied)
 
     def encode(self, token: Tensor) -> Tensor:
         """What each token means beside the others.
@@ -93,6 +93,10 @@ class MaskedTransformer(nn.Module):
         """Which token stood at a place, logits of those that can be said, (..., D) -> (..., V)."""
         logits: Tensor = self.output(encoded)
         return logits[..., : self.vocab_size]
+
+    def drop_output(self) -> None:
+        """Take away what only `decode` needs; what is left can encode."""
+        self.output = nn.Identity()
 
     def forward(self, token: Tensor) -> Tensor:
         """Which token stands at each place of a text, int64 (B, T), at most V -> logits (B, T, V).
