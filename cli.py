@@ -252,7 +252,7 @@ class EspalierCLI(LightningCLI):
         callbacks.print_written(self.run, self.trainer)
 
     def sample(self, **kwargs: Any) -> None:
-        """Draw examples, write text or translate lines with a trained model, and write `samples.npz` or text files."""
+        """Draw examples, write, translate or complete text with a trained model; write `samples.npz` or text files."""
         self.trainer.sample(**kwargs)
         self._note("sample")
 

@@ -39,7 +39,7 @@ from callbacks.settings import SettingsError, differences, nearest
 from callbacks.sources import check_command, read_settings
 from callbacks.target_predictions import TargetPredictions
 from callbacks.termination import TerminatedError, Termination
-from callbacks.text_sampling import TextSampler, Translator
+from callbacks.text_sampling import BlankFiller, TextSampler, Translator
 from callbacks.throughput import Throughput
 from callbacks.tokenizer_file import TokenizerFile, hand_over_tokenizer
 from callbacks.trainer import CARRIED_OUT_BY, CommandTrainer
@@ -53,6 +53,7 @@ __all__ = [
     "RUN_ID_VARIABLE",
     "USER_ERRORS",
     "AttentionPictures",
+    "BlankFiller",
     "Checkpoint",
     "CheckpointAveraging",
     "ClassifierPictures",

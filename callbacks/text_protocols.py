@@ -39,6 +39,15 @@ class Textual(Protocol):
 
 
 @runtime_checkable
+class TextualWithBlanks(Textual, Protocol):
+    """Data that know what their tokens stand for, and can write a text in them of which some are missing."""
+
+    def encode_with_blanks(self, text: str) -> list[int]:
+        """Returns the tokens of a text, with the number behind the last one for each ``<mask>``."""
+        ...
+
+
+@runtime_checkable
 class Tokenized(Protocol):
     """Data whose tokens a model depends on, as its weights do."""
 
@@ -82,6 +91,30 @@ class Translating(Protocol):
 
         Returns:
             int64 (B, T), each ends with EOS, and PAD fills it up, as far as the model came to an end.
+        """
+        ...
+
+
+@runtime_checkable
+class Filling(Protocol):
+    """A model that fills in blanks.
+
+    Attributes:
+        context: most tokens that it reads at once; None for no limit.
+        mask_token: number of the token that stands for a blank.
+    """
+
+    context: int | None
+    mask_token: int
+
+    def fill(self, token: Tensor) -> tuple[Tensor, Tensor]:
+        """Fills in the blanks of a text.
+
+        Args:
+            token: int64 (T,), ``mask_token`` where there is a blank.
+
+        Returns:
+            The text int64 (T,), and the probabilities (M, V) of the tokens for each blank, in their order in the text.
         """
         ...
 

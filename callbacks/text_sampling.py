@@ -1,4 +1,4 @@
-"""The command `sample` of text: continuing one, and translating lines."""
+"""The command `sample` of text: continuing one, filling in its blanks, and translating lines."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +12,8 @@ from torch.nn.utils.rnn import pad_sequence
 from callbacks.run_record import write_text
 from callbacks.sample_command import SampleCommand, folder_to_write
 from callbacks.text_lines import in_one_line, read_lines
-from callbacks.text_protocols import Textual, Translating, Writing
-from networks.tokens import EOS, PAD, UNK
+from callbacks.text_protocols import Filling, Textual, TextualWithBlanks, Translating, Writing
+from networks.tokens import EOS, MASK_NAME, PAD, UNK
 
 _BATCH = 64  # sequences that a model works on at once
 
@@ -73,6 +73,60 @@ class TextSampler(SampleCommand):
         self.paths = [_print_and_write(root / "samples.txt", joined)]
 
 
+class BlankFiller(SampleCommand):
+    """Has a ``Filling`` model fill in the blanks of a text, prints what it found and writes it to ``filled.txt``."""
+
+    makes = "fills in blanks"
+    protocol = Filling
+
+    def run(
+        self,
+        trainer: Trainer,
+        model: LightningModule,
+        data: Any,
+        prompt: str = "",
+        top_k: int = 5,
+        out: str | None = None,
+    ) -> None:
+        """Fill in on the trainer's device and in its precision, in the process of rank zero.
+
+        Args:
+            trainer: whose device and precision are used.
+            model: with its trained weights.
+            data: ``TextualWithBlanks``, of which no more is loaded than its tokenizer.
+            prompt: the text, with ``<mask>`` for each token that is to be filled in.
+            top_k: number of the likeliest tokens that are listed for each blank.
+            out: folder to write to; the run's if None.
+
+        Raises:
+            ValueError: if there is no blank, the text is too long, or the vocabulary has nothing of it.
+        """
+        if top_k < 1:
+            raise ValueError(f"top_k is {top_k}: choose 1 or more")
+        if MASK_NAME not in prompt:
+            raise ValueError(f"prompt is {prompt!r}: write {MASK_NAME} for each token that is to be filled in")
+        root = folder_to_write(trainer, out)
+        assert isinstance(model, Filling)
+        if not isinstance(data, TextualWithBlanks):
+            raise _no_text(data)
+        tokens = data.encode_with_blanks(prompt)
+        if given := [token for token in tokens if token != model.mask_token]:
+            _known(given, f"prompt is {prompt!r}")
+        if model.context is not None and len(tokens) > model.context:
+            raise ValueError(f"prompt has {len(tokens)} tokens: give at most {model.context}, which the model reads")
+        if not trainer.is_global_zero:
+            return
+        with self.prepared(trainer, model) as device:
+            filled, probability = (found.cpu() for found in model.fill(torch.tensor(tokens, device=device)))
+        lines = [data.decode(filled)]
+        for place, found in enumerate(probability, start=1):
+            best = found.topk(min(top_k, len(found)))
+            names = data.token_names(best.indices)
+            likely = "  ".join(f"{name} {share:.1%}" for name, share in zip(names, best.values.tolist(), strict=True))
+            lines.append(f"{MASK_NAME} {place}: {likely}")
+        self.paths = [_print_and_write(root / "filled.txt", "\n".join(lines))]
+
+
 class Translator(SampleCommand):
     """Has a ``Translating`` model turn lines into others, prints them and writes them to ``translations.txt``."""
 
@@ -121,8 +175,12 @@ class Translator(SampleCommand):
 
 def _textual(data: Any) -> Textual:
     if not isinstance(data, Textual):
-        raise ValueError(f"data: {type(data).__name__} has no text, only tokens: sample a run that was trained on text")
+        raise _no_text(data)
     return data
+
+
+def _no_text(data: Any) -> ValueError:
+    return ValueError(f"data: {type(data).__name__} has no text, only tokens: sample a run that was trained on text")
 
 
 def _known(tokens: list[int], what: str) -> list[int]:

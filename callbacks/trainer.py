@@ -8,9 +8,9 @@ from callbacks.exporting import Exporter
 from callbacks.preflight import Preflight
 from callbacks.sample_command import SampleCommand, load_weights, sampler_for
 from callbacks.sampling import Sampler
-from callbacks.text_sampling import TextSampler, Translator
+from callbacks.text_sampling import BlankFiller, TextSampler, Translator
 
-CARRIED_OUT_BY = {"sample": (TextSampler, Translator, Sampler), "export": (Exporter,)}
+CARRIED_OUT_BY = {"sample": (TextSampler, Translator, BlankFiller, Sampler), "export": (Exporter,)}
 """The callbacks of commands that are not Lightning's; of several, the first that fits the model does it."""
 
 
@@ -45,17 +45,18 @@ class CommandTrainer(Trainer):
         ckpt_path: str | None = None,
         weights_only: bool | None = None,
     ) -> None:
-        """Have a trained model draw examples, write text or translate lines, without loading any data.
+        """Have a trained model draw examples, write, complete or translate text, without loading any data.
 
         Args:
             model: the model.
             datamodule: the data that it was trained on.
             n: number of samples; 64 if not given, 1 of text.
             label: class of all images, of a model that is conditional on the class; classes in turn if not given.
-            prompt: what a written text begins with; nothing if empty.
+            prompt: what a written text begins with, nothing if empty; or a text with <mask> for what is filled in.
             length: tokens that are written behind the prompt, 500 if not given.
             temperature: of written text; 1 if not given, and 0 takes the likeliest token.
-            top_k: number of the likeliest tokens that each of a text is drawn from; all if not given.
+            top_k: number of the likeliest tokens that each of a text is drawn from, all if not given; or that are
+                listed for each blank, 5 if not given.
             top_p: share of probability that the likeliest tokens drawn from have together; all if not given.
             input: file of lines to translate, or - for standard input.
             out: folder to write to; the run's own if not given.

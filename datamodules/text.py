@@ -5,12 +5,12 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders
 from torch import Tensor
 
 from datamodules.resumable import ExamplesT, ResumableDataModule
 from datamodules.vocabulary import encode_long, read_vocabulary, size_of
-from networks.tokens import BOS, EOS, SPECIAL_TOKENS, VISIBLE
+from networks.tokens import BOS, EOS, MASK_NAME, SPECIAL_TOKENS, VISIBLE
 
 
 class TextDataModule(ResumableDataModule[ExamplesT]):
@@ -62,6 +62,19 @@ class TextDataModule(ResumableDataModule[ExamplesT]):
         """Writes a text in tokens, without beginning and end."""
         return encode_long(self.vocabulary, text)
 
+    def encode_with_blanks(self, text: str) -> list[int]:
+        """Writes a text with blanks, `<mask>`, in tokens, each blank as the number behind the last token.
+
+        A blank is one token. Of merged bytes, tokens hold the space before a word: that before a blank is its own.
+        """
+        parts = text.split(MASK_NAME)
+        if isinstance(self.vocabulary.decoder, decoders.ByteLevel):
+            parts = [*(part.removesuffix(" ") for part in parts[:-1]), parts[-1]]
+        tokens = self.encode(parts[0])
+        for part in parts[1:]:
+            tokens += [self.vocab_size, *self.encode(part)]
+        return tokens
+
     def decode(self, tokens: Tensor | Sequence[int]) -> str:
         """Reads tokens as text, up to the first `EOS`; special tokens are left out.
 
@@ -81,15 +94,16 @@ class TextDataModule(ResumableDataModule[ExamplesT]):
         return [BOS]
 
     def token_names(self, tokens: Tensor | Sequence[int]) -> list[str]:
-        """Names each token for pictures: special tokens by their names, blanks and ends of lines made visible.
+        """Names each token for pictures: special tokens by their names, spaces and ends of lines made visible.
+
+        The number behind the last token is a blank, `<mask>`.
 
         Args:
             tokens: int64 (T,), or as many integers.
         """
+        named = {**dict(enumerate(SPECIAL_TOKENS)), self.vocab_size: MASK_NAME}
         return [
-            SPECIAL_TOKENS[token]
-            if token < len(SPECIAL_TOKENS)
-            else self.vocabulary.decode([token], skip_special_tokens=False).translate(VISIBLE)
+            named.get(token) or self.vocabulary.decode([token], skip_special_tokens=False).translate(VISIBLE)
             for token in _integers(tokens)
         ]
 

@@ -16,9 +16,11 @@ from lit_models.gan import GAN
 from lit_models.iwae import IWAE
 from lit_models.language_model import LanguageModel
 from lit_models.masked_autoencoder import MaskedAutoencoder
+from lit_models.masked_language_model import MaskedLanguageModel
 from lit_models.mcd import MCD
 from lit_models.schedules import InverseDecay, InverseSquareRoot, WarmupCosine
 from lit_models.seq2seq import Seq2Seq
+from lit_models.sequence_classifier import SequenceClassifier
 from lit_models.single_loss import SingleLossTechnique
 from lit_models.source_only import SourceOnly, TargetOnly
 from lit_models.sparse_autoencoder import SparseAutoencoder
@@ -48,7 +50,9 @@ __all__ = [
     "InverseSquareRoot",
     "LanguageModel",
     "MaskedAutoencoder",
+    "MaskedLanguageModel",
     "Seq2Seq",
+    "SequenceClassifier",
     "SingleLossTechnique",
     "SourceOnly",
     "SparseAutoencoder",

@@ -81,11 +81,12 @@ class TokenTechnique(SingleLossTechnique):
         logits, target = self.logits_and_targets(batch)
         return self.terms(logits, target, batch.tokens)
 
-    def terms(self, logits: Tensor, target: Tensor, tokens: int) -> TokenTerms:
+    def terms(self, logits: Tensor, target: Tensor, tokens: int | Tensor) -> TokenTerms:
         """Terms of logits (B, T, V) and targets (B, T), of which so many are asked for."""
         losses = token_losses(logits, target, PAD, self.label_smoothing)
         right = (logits.detach().argmax(-1) == target) & (target != PAD)
-        return TokenTerms(*(values.sum() / max(1, tokens) for values in (losses.smoothed, losses.nll, right)))
+        count = tokens.clamp(min=1) if isinstance(tokens, Tensor) else max(1, tokens)
+        return TokenTerms(*(values.sum() / count for values in (losses.smoothed, losses.nll, right)))
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Log the terms, count the batch, and return its part of the step's loss."""
@@ -106,9 +107,9 @@ class TokenTechnique(SingleLossTechnique):
         part = here * (self.trainer.world_size / everywhere)
         return TokenTerms(*(term * part for term in terms)), everywhere / self._first
 
-    def _counts(self, tokens: int) -> tuple[Tensor, Tensor]:
+    def _counts(self, tokens: int | Tensor) -> tuple[Tensor, Tensor]:
         """Tokens of this process and of all, as scalars on the device that no one waits for."""
-        here = torch.tensor(float(tokens), device=self.device)
+        here = torch.as_tensor(tokens, dtype=torch.float32, device=self.device)
         everywhere = here.clone()
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(everywhere)

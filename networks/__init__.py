@@ -18,11 +18,14 @@ from networks.domain_decoders import domain_decoder
 from networks.domain_features import ConvFeatures, MLPFeatures, default_features, width_of
 from networks.embedding import ScaledEmbedding, TokenEmbedding
 from networks.features import DigitFeatures, FeatureExtractor, InceptionFeatures, RawFeatures
+from networks.freezing import Freezable
 from networks.gradient_reversal import GradientReversal, reverse_gradient
 from networks.heads import MLPHead, domain_discriminator
 from networks.interface import Input, Interface, class_input, data_input, token_input
 from networks.likelihoods import Bernoulli, Gaussian, Likelihood
 from networks.masked_decoder import MaskedDecoder
+from networks.masked_recurrent import MaskedRecurrent
+from networks.masked_transformer import MaskedTransformer
 from networks.masking import PatchMask, at_places, kept_count, random_mask
 from networks.mixing import CutMix, Mixed, Mixing, MixUp
 from networks.mlp import MLPDecoder, MLPEncoder
@@ -30,6 +33,7 @@ from networks.moving_average import MovingAverage
 from networks.noise import FreshNoise, KeyedNoise, Noise, SeededNoise
 from networks.patch_attention import PatchAttention, patch_attention
 from networks.patches import images, patch_grid, patches
+from networks.pooling import mean_over_known
 from networks.positions import Positions, RotaryPositions, grid_sinusoids, rotate, rotation, sinusoids
 from networks.preparation import Preparation
 from networks.pretrained import Pretrained
@@ -40,8 +44,10 @@ from networks.residual_gan import ResidualDiscriminator, ResidualGenerator
 from networks.shapes import ImageShape
 from networks.stack import StackNetwork
 from networks.stack_layers import AutoencoderLayer, DenoisingLayer, LayerStep, SparseLayer, StackLayer
+from networks.text_classifier import Pooling, TextClassifier, TextEncoder, TokenEncoder
 from networks.text_generation import generate, sample_next
-from networks.tokens import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
+from networks.token_masking import MaskedTokens, TokenMasking
+from networks.tokens import BOS, EOS, MASK_NAME, PAD, SPECIAL_TOKENS, UNK
 from networks.transfer import TransferNetwork
 from networks.transformer import TransformerLM, TransformerSeq2Seq, TransformerState
 from networks.transformer_layers import BlockOptions, TransformerDecoder, TransformerEncoder
@@ -50,6 +56,7 @@ from networks.vision_transformer import PatchEncoder, VisionTransformer
 __all__ = [
     "BOS",
     "EOS",
+    "MASK_NAME",
     "PAD",
     "RBM",
     "SPECIAL_TOKENS",
@@ -78,6 +85,7 @@ __all__ = [
     "DomainBatchNorm",
     "FeatureCache",
     "FeatureExtractor",
+    "Freezable",
     "FreshNoise",
     "Gaussian",
     "GaussianCorruption",
@@ -98,6 +106,9 @@ __all__ = [
     "MLPGenerator",
     "MLPHead",
     "MaskedDecoder",
+    "MaskedRecurrent",
+    "MaskedTokens",
+    "MaskedTransformer",
     "MaskingCorruption",
     "MixUp",
     "Mixed",
@@ -108,6 +119,7 @@ __all__ = [
     "PatchAttention",
     "PatchEncoder",
     "PatchMask",
+    "Pooling",
     "Positions",
     "Preparation",
     "Pretrained",
@@ -125,7 +137,11 @@ __all__ = [
     "StackLayer",
     "StackNetwork",
     "State",
+    "TextClassifier",
+    "TextEncoder",
     "TokenEmbedding",
+    "TokenEncoder",
+    "TokenMasking",
     "TransferNetwork",
     "TransformerDecoder",
     "TransformerEncoder",
@@ -148,6 +164,7 @@ __all__ = [
     "grid_sinusoids",
     "images",
     "kept_count",
+    "mean_over_known",
     "patch_attention",
     "patch_grid",
     "patches",

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from networks.blocks import Block, blocks_of
+from networks.freezing import Freezable
 from networks.preparation import Preparation
 
 
@@ -31,7 +31,7 @@ class Head(NamedTuple):
     dropout: list[str]
 
 
-class Backbone(nn.Module):
+class Backbone(Freezable):
     """Gives the features that a network tells its classes from, of images of the data.
 
     The classification layer is taken out whatever its name: it is the last layer with weights that an image passes. A
@@ -46,15 +46,13 @@ class Backbone(nn.Module):
     Attributes:
         head_name: of the layer that was taken out; None if there was none.
         out_features: number of features, D.
-        trained_blocks: how many of the highest blocks train; all if nothing was said.
 
     Raises:
         ValueError: if the network cannot take such images, or has no classification layer to be recognised.
     """
 
     def __init__(self, network: nn.Module, preparation: Preparation, name: str, headless: bool = False) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network, name)
         self.preparation = preparation
         self.head_name: str | None = None
         if not headless:
@@ -62,15 +60,9 @@ class Backbone(nn.Module):
             self.head_name = head.name
             for layer in (head.name, *head.dropout):
                 self.network = _without(self.network, layer)
-        self.name = name
         feature, self._maps = self._look()
         self.out_features = feature.shape[1]
         self.trained_blocks = len(self.blocks)
-
-    @property
-    def blocks(self) -> list[Block]:
-        """Parts of the network that can be frozen, from the image upwards."""
-        return blocks_of(self.network)
 
     @property
     def has_maps(self) -> bool:
@@ -112,32 +104,6 @@ class Backbone(nn.Module):
         finally:
             handle.remove()
         return found[-1], feature
-
-    def train_blocks(self, n: int) -> None:
-        """Let the highest n blocks train. All below is frozen, and stays in evaluation mode.
-
-        Raises:
-            ValueError: if there are not so many.
-        """
-        blocks = self.blocks
-        if not 0 <= n <= len(blocks):
-            raise ValueError(f"blocks is {n}: {self.name} has {len(blocks)}, choose one in [0, {len(blocks)}]")
-        self.trained_blocks = n
-        for place, block in enumerate(blocks):
-            for parameter in block.parameters:
-                parameter.requires_grad_(place >= len(blocks) - n)
-                parameter.grad = parameter.grad if parameter.requires_grad else None
-        self.train()
-
-    def train(self, mode: bool = True) -> Self:
-        """Switch what is not frozen to training mode, or everything to evaluation mode."""
-        blocks = self.blocks
-        frozen = blocks[: len(blocks) - self.trained_blocks]
-        super().train(mode and len(frozen) < max(len(blocks), 1))
-        for block in frozen:
-            for module in block.modules:
-                module.eval()
-        return self
 
     @torch.no_grad()
     def _look(self) -> tuple[Tensor, str | None]:

@@ -10,3 +10,6 @@ VISIBLE = str.maketrans(
     {" ": "\N{OPEN BOX}", "\n": "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}", "\t": "\N{RIGHTWARDS ARROW}"}
 )
 """Signs that stand for blanks and ends of lines where tokens are shown, for `str.translate`."""
+
+MASK_NAME = "<mask>"
+"""What stands for something that is hidden; its number is that behind the last of a vocabulary."""

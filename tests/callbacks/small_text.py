@@ -40,6 +40,10 @@ class Letters(LightningDataModule):
     def encode(self, text: str) -> list[int]:
         return [UNK if letter not in self.letters else 4 + self.letters.index(letter) for letter in text]
 
+    def encode_with_blanks(self, text: str) -> list[int]:
+        parts = [self.encode(part) for part in text.split("<mask>")]
+        return parts[0] + [token for part in parts[1:] for token in (4 + len(self.letters), *part)]
+
     def decode(self, tokens: Tensor | Sequence[int]) -> str:
         values = torch.as_tensor(tokens).tolist()
         values = values[: values.index(EOS)] if EOS in values else values
@@ -100,6 +104,22 @@ class Writer(Reading):
         known = 7 if top_k is None else top_k
         drawn = (torch.rand(len(prompt), n, device=prompt.device) * known * min(temperature, 1.0)).long()
         return torch.cat([prompt, 4 + drawn], dim=1)
+
+
+class Filler(Reading):
+    """Fills each blank with the letter that follows the one at its left in the alphabet, nearly certain of it."""
+
+    context = 9
+    mask_token = 11
+
+    def fill(self, token: Tensor) -> tuple[Tensor, Tensor]:
+        assert not self.training
+        probability = []
+        for place, number in enumerate(token.tolist()):
+            if number == self.mask_token:
+                token[place] = token[place - 1] + 1
+                probability.append(torch.full((11,), 0.01).index_fill(0, token[place], 0.9))
+        return token, torch.stack(probability)
 
 
 class Mirror(Reading):

@@ -12,8 +12,17 @@ from torch import Tensor
 from torch.optim import SGD, Adam
 
 from datamodules import AssociativeRecall, NumberWords, PythonDocs
-from lit_models import LanguageModel, Seq2Seq
-from networks import EOS, PAD, RecurrentLM, RecurrentSeq2Seq, TransformerLM, TransformerSeq2Seq
+from lit_models import LanguageModel, MaskedLanguageModel, Seq2Seq
+from networks import (
+    EOS,
+    PAD,
+    MaskedRecurrent,
+    MaskedTransformer,
+    RecurrentLM,
+    RecurrentSeq2Seq,
+    TransformerLM,
+    TransformerSeq2Seq,
+)
 
 NETWORKS: dict[str, tuple[type[Any], Any]] = {
     "transformer language model": (LanguageModel, partial(TransformerLM, dim=32, heads=2, layers=1)),
@@ -21,7 +30,11 @@ NETWORKS: dict[str, tuple[type[Any], Any]] = {
     "transformer": (Seq2Seq, partial(TransformerSeq2Seq, dim=32, heads=2, layers=1)),
     "recurrent, Bahdanau": (Seq2Seq, partial(RecurrentSeq2Seq, dim=32, hidden=32)),
     "recurrent, Luong": (Seq2Seq, partial(RecurrentSeq2Seq, dim=32, hidden=32, attention="luong", cell="gru")),
+    "transformer, masked": (MaskedLanguageModel, partial(MaskedTransformer, dim=32, heads=2, layers=1)),
+    "recurrent, masked": (MaskedLanguageModel, partial(MaskedRecurrent, dim=32, hidden=16, layers=1)),
 }
+WITHOUT_ATTENTION = ("recurrent language model", "recurrent, masked")
+TRANSLATING = [name for name, (technique, _) in NETWORKS.items() if technique is Seq2Seq]
 
 
 @pytest.fixture(params=NETWORKS)
@@ -39,7 +52,8 @@ def build(kind: str, data: Any, **kwargs: Any) -> Any:
     torch.manual_seed(0)
     technique, network = NETWORKS[kind]
     sizes = {"vocab_size": data.vocab_size}
-    sizes |= {"context": data.context} if technique is LanguageModel else {"beam": 2}
+    own = {LanguageModel: lambda: {"context": data.context}, Seq2Seq: lambda: {"beam": 2}}
+    sizes |= own.get(technique, dict)()
     return technique(**{**sizes, "network": network, "optimizer": partial(Adam, lr=1e-2), **kwargs})
 
 
@@ -111,7 +125,7 @@ def test_attention_is_shown_with_the_tokens_of_its_axes(kind: str) -> None:
     model, batch = build(kind, data).eval(), first_batch(data)
     with torch.no_grad():
         maps, axes = model.attention(batch), model.axes(batch)
-    assert bool(maps) == (kind != "recurrent language model")
+    assert bool(maps) == (kind not in WITHOUT_ATTENTION)
     for name, weights in maps.items():
         rows, columns = axes[name.partition("/")[0]]
         assert weights.shape[0::2] == rows.shape
@@ -123,7 +137,7 @@ def test_attention_is_shown_with_the_tokens_of_its_axes(kind: str) -> None:
         torch.testing.assert_close(sums, torch.ones_like(sums))
 
 
-@pytest.mark.parametrize("kind", [name for name in NETWORKS if "language model" not in name])
+@pytest.mark.parametrize("kind", TRANSLATING)
 class TestTranslation:
     def test_what_is_written_ends(self, kind: str) -> None:
         data = data_of(kind)
