@@ -14,8 +14,8 @@ from callbacks.tile_drawing import Tile, tile, tile_sheet
 from callbacks.undisturbed import undisturbed
 from networks import PatchAttention, rollout
 
-IMAGES = 4  # most that are drawn
-ROWS = 24  # of the picture, unless one image needs more
+IMAGES = 3  # most that are drawn
+ROWS = 16  # of the picture, unless one image needs more
 SEED = 0
 
 

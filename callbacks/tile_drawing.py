@@ -73,7 +73,7 @@ def tile_sheet(title: str, sections: Mapping[str, Sequence[Sequence[Tile]]]) -> 
     """
     rows = [row for section in sections.values() for row in section]
     pitch = _pitch([tile for row in rows for tile in row])
-    words = 1.1 * max(map(text_width, [title, *sections]))  # the title is bold
+    words = max([1.2 * text_width(title), *map(text_width, sections)])  # the title is bold
     width = math.ceil(2 * _EDGE + max(max(map(len, rows), default=0) * pitch, words))
     heading_height, section_height = round(1.4 * _LINE), _LINE
     height = 2 * _EDGE + heading_height + sum(map(_height, rows)) + len(sections) * (heading_height + section_height)

@@ -15,6 +15,7 @@ from callbacks import AttentionPictures, attention_pictures, callbacks_of_every_
 from callbacks.attention_drawing import BETWEEN, attention_grid, printable, shades
 from callbacks.drawing import save_png
 from datamodules.batch import SequencePairBatch
+from networks import rollout
 
 ALL = ["attention_encoder.png", "attention_decoder.png", "attention_cross.png"]
 
@@ -54,7 +55,7 @@ def test_it_is_of_the_first_example_without_its_padding(drawn: list[Drawn], tmp_
     trainer_in(tmp_path, AttentionPictures()).validate(model, data, verbose=False)
     assert [what.title for what in drawn] == ["Encoder attention", "Decoder attention", "Cross attention"]
     assert [what.axis_names for what in drawn[1:]] == [("queries", "keys"), ("queries: target", "keys: source")]
-    cross = drawn[2]
+    encoder, _, cross = drawn
     # of "ab", which is neither first nor alone in its batch
     assert (cross.rows, cross.columns) == (["<bos>", "a", "b", "<eos>"], ["a", "b", "<eos>"])
     alone = model.eval().attention(data.batch([0]))
@@ -62,6 +63,10 @@ def test_it_is_of_the_first_example_without_its_padding(drawn: list[Drawn], tmp_
     for layer, weights in cross.weights.items():
         assert weights.shape == (2, 4, 3)
         torch.testing.assert_close(weights[:, :3], alone[f"cross/{layer}"][0], atol=1e-6, rtol=0)
+    # through both layers, in which padding takes no part
+    assert list(encoder.weights) == ["layer 1", "layer 2", "rollout"]
+    through = rollout([alone["encoder/layer 1"], alone["encoder/layer 2"]])
+    torch.testing.assert_close(encoder.weights["rollout"], through, atol=1e-6, rtol=0)
 
 
 def test_long_sequences_are_cut(drawn: list[Drawn], tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def test_a_folder_without_config_is_no_run(tmp_path: Path) -> None:
         ("CDAN", "cdan"),
         ("MCD", "mcd"),
         ("DeepCORAL", "deep_coral"),
+        ("ViT", "vit"),
     ],
 )
 def test_an_experiment_is_named_by_the_technique_and_the_data(technique: str, name: str) -> None:

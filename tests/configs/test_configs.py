@@ -34,6 +34,7 @@ CONTRACT = {
     "classifier": {"test/accuracy", "test/total"},
     "stacked": {"test/accuracy", "test/total"},
     "transfer": {"test/accuracy", "test/total"},
+    "vit": {"test/accuracy", "test/total"},
     "dbn": {
         "test/accuracy",
         "test/total",

@@ -23,8 +23,18 @@ from lit_models import (
     StackedClassifier,
     Technique,
     TransferClassifier,
+    ViT,
 )
-from networks import AutoencoderLayer, BinaryRBM, ConvClassifier, MaskedDecoder, MLPDecoder, MLPEncoder, PatchEncoder
+from networks import (
+    AutoencoderLayer,
+    BinaryRBM,
+    ConvClassifier,
+    MaskedDecoder,
+    MLPDecoder,
+    MLPEncoder,
+    PatchEncoder,
+    VisionTransformer,
+)
 
 SHAPE = (1, 8, 8)
 TINY: dict[str, Any] = {"encoder": partial(MLPEncoder, hidden=(32,)), "decoder": partial(MLPDecoder, hidden=(32,))}
@@ -40,6 +50,7 @@ ARGUMENTS: dict[type[Technique], dict[str, Any]] = {
     IWAE: {**TINY, "latent_dim": 4, "nll_samples": 16, "samples": 3},
     Classifier: {"num_classes": 10, "network": partial(ConvClassifier, channels=(8, 16), features=16)},
     TransferClassifier: {"num_classes": 10, "backbone": partial(ConvClassifier, channels=(8, 16), features=16)},
+    ViT: {"num_classes": 10, "network": partial(VisionTransformer, patch_size=2, dim=32, heads=2, layers=2)},
     StackedClassifier: {
         "num_classes": 10,
         "layers": [partial(AutoencoderLayer, units=32), partial(AutoencoderLayer, units=24)],

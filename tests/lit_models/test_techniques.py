@@ -23,6 +23,7 @@ from lit_models import (
     StackedClassifier,
     Technique,
     TransferClassifier,
+    ViT,
 )
 from networks import ConvDecoder, ConvEncoder
 
@@ -36,10 +37,11 @@ LEARNED: dict[type[Technique], float] = {
     IWAE: 0.8,
     Classifier: 0.5,
     TransferClassifier: 0.5,
+    ViT: 0.5,
     StackedClassifier: 0.5,
     DeepBeliefNetwork: 0.5,
 }
-SUPERVISED = (Classifier, TransferClassifier, StackedClassifier, DeepBeliefNetwork)
+SUPERVISED = (Classifier, TransferClassifier, ViT, StackedClassifier, DeepBeliefNetwork)
 NOISELESS = (Autoencoder, SparseAutoencoder, *SUPERVISED)  # draw nothing in training
 AUTOENCODERS = [kind for kind in LEARNED if issubclass(kind, Autoencoder)]
 GENERATIVE = [kind for kind in LEARNED if hasattr(kind, "sample")]
