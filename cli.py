@@ -18,7 +18,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 import callbacks
 import datamodules  # noqa: F401  # makes the names of its classes known, as the next two do
-import lit_models  # noqa: F401
+import lit_models
 import networks  # noqa: F401
 from callbacks import RunFolder, RunSettings, SettingsError, WandbSettings
 from lit_models import Technique
@@ -132,8 +132,9 @@ class EspalierCLI(LightningCLI):
         if self._trains and self.saved and not settings.override:
             callbacks.refuse_other_settings(self.saved, self.plain_config, self.run)
         callbacks.print_changes(self.run, self.plain_config)
-        if self.checkpoint:
-            callbacks.hand_over_tokenizer(self.run, config.data)
+        weights = config.model.get("init_args", {}).get("weights")  # of another run, to begin with
+        tokenizer = self.run.tokenizer if self.checkpoint else lit_models.tokenizer_of(weights)
+        callbacks.hand_over_tokenizer(tokenizer, config.data)
 
     def instantiate_classes(self) -> None:
         """Build everything, or name whatever stands against it."""

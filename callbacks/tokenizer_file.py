@@ -1,5 +1,7 @@
 """The tokenizer of a run, kept beside its weights, which mean nothing without it."""
 
+from pathlib import Path
+
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -26,14 +28,16 @@ class TokenizerFile(Callback):
             write_text(self._run.tokenizer, data.tokenizer_json())
 
 
-def hand_over_tokenizer(run: RunFolder, data: Namespace) -> None:
-    """Let data take the tokenizer that a run was trained with, instead of training their own anew.
+def hand_over_tokenizer(tokenizer: Path | None, data: Namespace) -> None:
+    """Let data take the tokenizer that a model was trained with, instead of training their own anew.
 
     Args:
-        run: whose weights are going to be used.
-        data: `class_path` and `init_args` of the data. They are changed if they take a `tokenizer`, name none, and the
-            run has one.
+        tokenizer: the file that belongs to the weights that are going to be used; there may be none.
+        data: `class_path` and `init_args` of the data. They are changed if they take a `tokenizer`, name none, and there
+            is one.
     """
     settings = data.get("init_args")
-    if settings is not None and run.tokenizer.is_file() and settings.get("tokenizer", "") is None:
-        settings.tokenizer = str(run.tokenizer)
+    if settings is None or tokenizer is None or not tokenizer.is_file():
+        return
+    if settings.get("tokenizer", "") is None:
+        settings.tokenizer = str(tokenizer)

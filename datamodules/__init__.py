@@ -4,6 +4,7 @@ from datamodules.augmentation import BatchTransform, KeyedAugmentation
 from datamodules.batch import (
     DomainBatch,
     ImageBatch,
+    LabelledTextBatch,
     OracleBatch,
     PointBatch,
     SequencePairBatch,
@@ -17,6 +18,8 @@ from datamodules.domains import DomainPair, OracleDomainPair
 from datamodules.image_folder import ImageFolder
 from datamodules.images import ImageDataModule
 from datamodules.in_memory import InMemoryImages
+from datamodules.labelled_text import LabelledText
+from datamodules.labelled_text_file import LabelledTextFile
 from datamodules.mnist_m import MNISTM
 from datamodules.moons import TwoMoons
 from datamodules.number_words import NumberWords
@@ -25,6 +28,7 @@ from datamodules.parallel_text import ParallelText
 from datamodules.photo_augmentation import PhotoAugmentation
 from datamodules.points import GaussianGrid, GaussianMixture, GaussianRing
 from datamodules.python_docs import PythonDocs
+from datamodules.python_docstrings import PythonDocstrings
 from datamodules.random_strings import RandomStrings
 from datamodules.recall import AssociativeRecall, recall_distance
 from datamodules.resumable import ResumableDataModule
@@ -56,6 +60,9 @@ __all__ = [
     "ImageFolder",
     "InMemoryImages",
     "KeyedAugmentation",
+    "LabelledText",
+    "LabelledTextBatch",
+    "LabelledTextFile",
     "NumberWords",
     "OracleBatch",
     "OracleDomainPair",
@@ -64,6 +71,7 @@ __all__ = [
     "PhotoAugmentation",
     "PointBatch",
     "PythonDocs",
+    "PythonDocstrings",
     "RandomStrings",
     "ResumableDataModule",
     "ResumableSampler",

@@ -132,3 +132,17 @@ class SequencePairBatch(NamedTuple):
     target: Tensor
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     tokens: int
+
+
+class LabelledTextBatch(NamedTuple):
+    """Texts with their classes.
+
+    Attributes:
+        token: int64 (B, T), `networks.tokens.PAD` behind the shorter ones.
+        label: int64 (B,), class of each text.
+        index: int64 (B,), position of each text in its part of the data.
+    """
+
+    token: Tensor
+    label: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here

@@ -12,7 +12,7 @@ from datamodules.datasets import ImageDataset, LabelledImages, TensorImages
 from datamodules.generated import read_generated
 from datamodules.images import ImageDataModule
 from datamodules.resumable import at_least
-from datamodules.seeding import derive_seed
+from datamodules.split import few_of_each
 
 _CHUNK = 4096  # images converted at once, which bounds the memory for intermediate results
 _FEW_STREAM = 2  # added to the key of that draw, so that it is independent of the split
@@ -61,7 +61,8 @@ class InMemoryImages(ImageDataModule):
         if self.val_size > 0:
             validation = LabelledImages(TensorImages(self._converted(image[held_out])), label[held_out])
         if self.train_per_class is not None:
-            rest = rest[self._few_of_each(label[rest], self.train_per_class)]
+            keys = self.split_seed, _FEW_STREAM
+            rest = rest[few_of_each(label[rest], self.train_per_class, self.class_names, "images", *keys)]
         image, label = self._converted(image[rest]), label[rest]
         if self.generated is not None:
             more, its_label = read_generated(Path(self.generated), self.image_shape, self.num_classes)
@@ -72,23 +73,6 @@ class InMemoryImages(ImageDataModule):
         """Reads the published test part."""
         image, label = self.read(train=False)
         return LabelledImages(TensorImages(self._converted(image)), label)
-
-    def _few_of_each(self, label: Tensor, count: int) -> Tensor:
-        """Positions of `count` images of each class, in ascending order."""
-        if not self.class_names:
-            raise ValueError(f"train_per_class={count} needs classes: leave it out for images without labels")
-        generator = torch.Generator().manual_seed(derive_seed(self.split_seed, _FEW_STREAM))
-        shuffled = torch.randperm(len(label), generator=generator)
-        chosen = []
-        for place, name in enumerate(self.class_names):
-            of_class = shuffled[label[shuffled] == place]
-            if len(of_class) < count:
-                raise ValueError(
-                    f"train_per_class={count} is more than the {len(of_class)} training images of class {name!r}: "
-                    "choose fewer"
-                )
-            chosen.append(of_class[:count])
-        return torch.cat(chosen).sort().values
 
     def _converted(self, image: Tensor) -> Tensor:
         """Brings images of `native_shape` to `image_shape`."""

@@ -1,4 +1,6 @@
-"""A seeded split that keeps the proportions of the classes."""
+"""Seeded choices by class: a split that keeps their proportions, and a few examples of each."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -27,7 +29,7 @@ def stratified_split(label: Tensor, fraction: float, *keys: int, name: str = "fr
     total = len(label)
     wanted = round(fraction * total)
     if fraction > 0 and not 0 < wanted < total:
-        raise ValueError(f"{name}={fraction} of {total} images leaves an empty part: change it or add images")
+        raise ValueError(f"{name}={fraction} of {total} examples leaves an empty part: change it or add examples")
     _, label, counts = torch.unique(label, return_inverse=True, return_counts=True)
     share = counts * fraction
     quota = share.floor().long()
@@ -39,3 +41,34 @@ def stratified_split(label: Tensor, fraction: float, *keys: int, name: str = "fr
     place_in_class = torch.arange(total) - (counts.cumsum(0) - counts).repeat_interleave(counts)
     held_out = place_in_class < quota.repeat_interleave(counts)
     return grouped[~held_out].sort().values, grouped[held_out].sort().values
+
+
+def few_of_each(label: Tensor, count: int, class_names: Sequence[str], examples: str, *keys: int) -> Tensor:
+    """Chooses as many examples of each class; a smaller number chooses some of the same.
+
+    Args:
+        label: int64 (N,), class of each example.
+        count: Examples of a class, the argument `train_per_class`.
+        class_names: What the classes are called; none for examples without.
+        examples: What they are called themselves, for the error.
+        keys: Integers that name the draw, a seed first.
+
+    Returns:
+        Positions, int64, in ascending order.
+
+    Raises:
+        ValueError: If there are no classes, or one has fewer examples.
+    """
+    if not class_names:
+        raise ValueError(f"train_per_class={count} needs classes: leave it out for {examples} without labels")
+    shuffled = torch.randperm(len(label), generator=torch.Generator().manual_seed(derive_seed(*keys)))
+    chosen = []
+    for place, name in enumerate(class_names):
+        of_class = shuffled[label[shuffled] == place]
+        if len(of_class) < count:
+            raise ValueError(
+                f"train_per_class={count} is more than the {len(of_class)} training {examples} of class {name!r}: "
+                "choose fewer"
+            )
+        chosen.append(of_class[:count])
+    return torch.cat(chosen).sort().values

@@ -18,6 +18,7 @@ from lit_models.language_model import LanguageModel
 from lit_models.masked_autoencoder import MaskedAutoencoder
 from lit_models.masked_language_model import MaskedLanguageModel
 from lit_models.mcd import MCD
+from lit_models.pretrained_texts import tokenizer_of
 from lit_models.schedules import InverseDecay, InverseSquareRoot, WarmupCosine
 from lit_models.seq2seq import Seq2Seq
 from lit_models.sequence_classifier import SequenceClassifier
@@ -63,4 +64,5 @@ __all__ = [
     "TransferClassifier",
     "ViT",
     "WarmupCosine",
+    "tokenizer_of",
 ]
