@@ -1,15 +1,13 @@
 """Fine-tuning block by block: what is frozen stays as it is, and a resumed run trains what the unbroken one does."""
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from lightning import Callback, Trainer
+from processes import in_two_processes
 from torch import Tensor, nn
 from torch.optim import SGD
 from unfrozen import STRATEGIES, Diary, Wide, equal, fit, state, tuned
@@ -159,16 +157,13 @@ def as_in_evaluation(norm: Any, x: Tensor) -> Tensor:
 
 
 def process(rank: int, folder: Path) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    os.environ["LOCAL_RANK"] = str(rank)  # Lightning starts no processes of its own
     found = {name: across_an_unfreezing(name, 16, devices=2, strategy="ddp") for name in IN_PROCESSES}
     torch.save(found, folder / f"{rank}.pt")
-    dist.destroy_process_group()
 
 
 def test_two_processes_equal_one_across_an_unfreezing(tmp_path: Path) -> None:
     """Lightning's BackboneFinetuning leaves what it unfreezes out of the exchange of gradients (#20340)."""
-    mp.spawn(process, (tmp_path,), nprocs=2)
+    in_two_processes(process, tmp_path)
     found = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     for name in IN_PROCESSES:
         expected, start = across_an_unfreezing(name, 32), state(tuned().double())
