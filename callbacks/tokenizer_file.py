@@ -33,8 +33,8 @@ def hand_over_tokenizer(tokenizer: Path | None, data: Namespace) -> None:
 
     Args:
         tokenizer: the file that belongs to the weights that are going to be used; there may be none.
-        data: `class_path` and `init_args` of the data. They are changed if they take a `tokenizer`, name none, and there
-            is one.
+        data: `class_path` and `init_args` of the data. They are changed if they take a `tokenizer`, name none, and
+            there is one.
     """
     settings = data.get("init_args")
     if settings is None or tokenizer is None or not tokenizer.is_file():
