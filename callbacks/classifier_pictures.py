@@ -36,7 +36,7 @@ class ClassifierPictures(DrawingCallback):
       images that were told right, the first of each class, and of the most certain mistakes, for both classes.
 
     They are of the whole test part, over all processes; that of rank zero draws. A new picture replaces the one before.
-    A batch whose ``x`` is no images gets the first only.
+    Batches without images, such as those of texts, get the first only.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,8 @@ class ClassifierPictures(DrawingCallback):
         label, predicted = (torch.from_numpy(said[key]).long() for key in ("label", "predicted"))
         names = class_names(trainer, self._classes)
         wrong = int((label != predicted).sum())
-        title = f"{1 - wrong / len(label):.1%} of {len(label):,} test images right"
+        what = "images" if self._shown else "examples"
+        title = f"{1 - wrong / len(label):.1%} of {len(label):,} test {what} right"
         counts = confusions(label, predicted, len(names))
         self._publish(trainer, "test_confusion", confusion_table(counts, names, title))
         if self._shown:

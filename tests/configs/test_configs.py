@@ -15,7 +15,8 @@ from lightning import LightningModule
 
 import cli
 from callbacks.protocols import Adapting, Classifying, Embedding, Filtered, Generative, Reconstructive
-from callbacks.text_protocols import Translating, Writing
+from callbacks.text_protocols import Filling, Translating, Writing
+from lit_models import SequenceClassifier
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 OVERLAYS = sorted((CONFIGS / "overlay").glob("*.yaml"))
@@ -43,6 +44,8 @@ CONTRACT = {
         "test/layer1/log_z_error",
         "test/layer1/log_likelihood",
     },
+    "masked_language_model": {"test/nll", "test/perplexity", "test/token_accuracy"},
+    "sequence_classifier": {"test/accuracy", "test/total"},
     "language_model": {"test/nll", "test/perplexity", "test/bits_per_character", "test/token_accuracy"},
     "seq2seq": {
         "test/bleu",
@@ -140,6 +143,8 @@ def name(path: Path) -> str:
 def pictures_of(model: LightningModule) -> set[str]:
     """What the model's methods allow to draw, after `fit` and after `test`."""
     kinds = {"reconstructions": Reconstructive, "samples": Generative, "latents": Embedding}
+    if isinstance(model, SequenceClassifier):  # texts are no images
+        return {"test_confusion.png"}
     if isinstance(model, Adapting):  # two domains, whose codes have a picture of their own
         kinds = {"reconstructions": Reconstructive, "domains": Adapting}
     names = {f"{name}.png" for name, kind in kinds.items() if isinstance(model, kind)}
@@ -155,8 +160,8 @@ def pictures_of(model: LightningModule) -> set[str]:
 
 def predicted_by(model: LightningModule) -> str:
     """The file that `predict` writes."""
-    kinds = {"latents.npz": Embedding, "translations.txt": Translating, "scores.npz": Writing}
-    return next((file for file, kind in kinds.items() if isinstance(model, kind)), "samples.npz")
+    kinds = {"latents.npz": (Embedding, Filling), "translations.txt": (Translating,), "scores.npz": (Writing,)}
+    return next((file for file, some in kinds.items() if isinstance(model, some)), "samples.npz")
 
 
 @pytest.mark.parametrize("config", TECHNIQUES, ids=name)
