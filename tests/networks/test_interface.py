@@ -49,11 +49,11 @@ def test_a_length_replaces_all_axes() -> None:
     fixed = interface.with_length(4)
     assert [one.shape for one in fixed.inputs] == [(4,), (4,)]
     assert fixed.axes == ()
-    with pytest.raises(ValueError, match="^length is -1: choose at least 1$"):
+    with pytest.raises(ValueError, match=r"^length is -1: choose at least 1$"):
         interface.with_length(-1)
 
 
 def test_what_has_no_axes_has_no_length() -> None:
     interface = Interface((Input("z", "code", (3,), "float32"),), "image", "an image")
-    with pytest.raises(ValueError, match="^length is 4: this model takes no sequences, leave it out$"):
+    with pytest.raises(ValueError, match=r"^length is 4: this model takes no sequences, leave it out$"):
         interface.with_length(4)
