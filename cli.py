@@ -168,8 +168,7 @@ class EspalierCLI(LightningCLI):
             with callbacks.without_hints():
                 return super().instantiate_trainer(**self.preflight.trainer_arguments(config.trainer.callbacks or []))
         if self.subcommand in callbacks.CARRIED_OUT_BY:
-            kinds = callbacks.CARRIED_OUT_BY[self.subcommand]
-            config.trainer.callbacks = [kind(config.seed_everything) for kind in kinds]
+            config.trainer.callbacks = callbacks.carried_out_by(self.subcommand, config.seed_everything)
             with callbacks.without_hints():
                 return super().instantiate_trainer(logger=False)
         # only training has steps to write rows for; validate and test write one JSON each

@@ -42,7 +42,7 @@ from callbacks.termination import TerminatedError, Termination
 from callbacks.text_sampling import BlankFiller, TextSampler, Translator
 from callbacks.throughput import Throughput
 from callbacks.tokenizer_file import TokenizerFile, hand_over_tokenizer
-from callbacks.trainer import CARRIED_OUT_BY, CommandTrainer
+from callbacks.trainer import CARRIED_OUT_BY, CommandTrainer, carried_out_by
 from callbacks.unfreezing import Unfreezing
 from callbacks.user_errors import USER_ERRORS, problems_in, problems_of
 from callbacks.validation import SettingsCheck
@@ -95,6 +95,7 @@ __all__ = [
     "Unfreezing",
     "WandbSettings",
     "callbacks_of_every_run",
+    "carried_out_by",
     "check_command",
     "default_experiment",
     "differences",

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 
 from callbacks.exporting import Exporter
 from callbacks.preflight import Preflight
@@ -10,8 +10,16 @@ from callbacks.sample_command import SampleCommand, load_weights, sampler_for
 from callbacks.sampling import Sampler
 from callbacks.text_sampling import BlankFiller, TextSampler, Translator
 
-CARRIED_OUT_BY = {"sample": (TextSampler, Translator, BlankFiller, Sampler), "export": (Exporter,)}
+CARRIED_OUT_BY: dict[str, tuple[type[SampleCommand | Exporter], ...]] = {
+    "sample": (TextSampler, Translator, BlankFiller, Sampler),
+    "export": (Exporter,),
+}
 """The callbacks of commands that are not Lightning's; of several, the first that fits the model does it."""
+
+
+def carried_out_by(command: str, seed: int) -> list[Callback]:
+    """Build the callbacks of a command, a key of `CARRIED_OUT_BY`, with the seed of their random numbers."""
+    return [kind(seed) for kind in CARRIED_OUT_BY[command]]
 
 
 class CommandTrainer(Trainer):
