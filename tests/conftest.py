@@ -2,12 +2,13 @@
 
 import gzip
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from undrawn import undrawn
 
 import cli
 
@@ -25,6 +26,13 @@ def _at_home_and_untracked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     for name in ("ESPALIER_RUN_ID", "SLURM_JOB_ID", "WANDB_API_KEY"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def no_drawing() -> Iterator[None]:
+    """The figures of a module's runs are laid out, but not drawn."""
+    with undrawn():
+        yield
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from benchmarks.kill_resume import Run
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
+pytestmark = pytest.mark.usefixtures("no_drawing")
 
 
 def first_steps(technique: str, precision: str, runs: Path) -> Run:

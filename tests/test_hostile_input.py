@@ -16,6 +16,7 @@ import cli
 ErrorsOf = Callable[[list[str]], list[str]]
 ROOT = Path(__file__).parent.parent
 VAE = ["--config=configs/vae/digits.yaml", "--config=configs/overlay/debug.yaml"]
+pytestmark = pytest.mark.usefixtures("no_drawing")
 LOADERS = {"load", "load_from_checkpoint"}
 
 

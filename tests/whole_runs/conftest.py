@@ -1,5 +1,6 @@
 """The runs of this folder go through every configuration on data that need no network."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,12 +15,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("config", OFFLINE, ids=lambda path: f"{path.parent.name}/{path.stem}")
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
-    """Makes a run of a configuration that can import what lies in this folder."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    monkeypatch.syspath_prepend(Path(__file__).parent)
+@pytest.fixture(autouse=True)
+def _what_lies_here_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By processes that the tests start, and by those that these start."""
+    here = Path(__file__).parent
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (here, here.parent))))
+    monkeypatch.syspath_prepend(here)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Run]:
+    """Makes a run of a configuration."""
 
     def make(name: str, config: Path, *words: str) -> Run:
         return Run(tmp_path / name, (f"--config={config}", "--trainer.accelerator=cpu", *words))

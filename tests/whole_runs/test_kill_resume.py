@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from in_two import TWO, UNDRAWN, go_in_two
+from offline import small
 
 from benchmarks.kill_resume import BATCHES, EPOCHS, Kill, Run, compare, differences, plan, settings, unequal
 
@@ -17,7 +19,8 @@ SHORT = 5  # batches of each epoch, of a run that every technique makes
 
 
 def test_every_technique_resumes_exactly(config: Path, tmp_path: Path) -> None:
-    words = [*settings(str(config)), f"--trainer.limit_train_batches={SHORT}", "--trainer.limit_val_batches=2"]
+    words = [*settings(str(config)), *small(config), UNDRAWN]
+    words += [f"--trainer.limit_train_batches={SHORT}", "--trainer.limit_val_batches=2"]
     kills = [Kill(4, "batch"), Kill(2 * SHORT, "validation"), Kill(EPOCHS * SHORT - 1, "batch")]
     assert compare(words, kills, tmp_path) == []
 
@@ -33,12 +36,16 @@ def test_every_technique_resumes_exactly(config: Path, tmp_path: Path) -> None:
     ids=str,
 )
 def test_a_run_resumes_exactly_whatever_feeds_and_schedules_it(details: dict[str, Any], tmp_path: Path) -> None:
-    assert compare(settings(VAE, **details), [Kill(0, "batch"), *KILLS[:2], Kill(17, "save")], tmp_path) == []
+    kills = [Kill(0, "batch"), *KILLS[:2], Kill(17, "save")]
+    assert compare([*settings(VAE, **details), UNDRAWN], kills, tmp_path) == []
 
 
 def test_two_processes_resume_exactly(tmp_path: Path) -> None:
-    words = [*settings(VAE), "--trainer.devices=2", "--trainer.strategy=ddp"]
-    assert compare(words, KILLS[:2], tmp_path) == []
+    alone, killed = (Run(tmp_path / name, (*settings(VAE), UNDRAWN, *TWO)) for name in ("alone", "killed"))
+    assert go_in_two(alone) == [0, 0], alone.log.read_text()
+    assert [killed.go(*kill.flags) for kill in KILLS[:2]] == [-signal.SIGKILL] * 2, killed.log.read_text()
+    assert go_in_two(killed) == [0, 0], killed.log.read_text()
+    assert differences(alone, killed) == []
 
 
 @pytest.mark.parametrize(
@@ -57,7 +64,7 @@ def test_two_processes_resume_exactly(tmp_path: Path) -> None:
 )
 def test_what_lightning_alone_does_not_resume(words: list[str], tmp_path: Path) -> None:
     kills = [Kill(5, "batch"), Kill(12, "batch"), Kill(20, "batch"), Kill(28, "save")]
-    assert compare([*settings(VAE), *words], kills, tmp_path) == []
+    assert compare([*settings(VAE), UNDRAWN, *words], kills, tmp_path) == []
 
 
 PERSISTENT = [{"class_path": "BinaryRBM", "init_args": {"units": 20, "chains": 10}}] * 2
@@ -77,11 +84,12 @@ def test_every_phase_of_pretraining_resumes_exactly(technique: str, words: list[
     schedule = "--pretraining.scheduler=torch.optim.lr_scheduler.ExponentialLR"
     halved = [schedule, "--pretraining.scheduler.init_args.gamma=0.5"]
     config = str(ROOT / f"configs/{technique}/digits.yaml")
-    assert compare([*settings(config), *epochs, *halved, *words], kills, tmp_path) == []
+    assert compare([*settings(config), UNDRAWN, *epochs, *halved, *words], kills, tmp_path) == []
 
 
 def test_the_comparison_finds_what_differs(tmp_path: Path) -> None:
-    one, other = (Run(tmp_path / str(seed), (*settings(VAE), f"--seed_everything={seed}")) for seed in range(2))
+    words = (*settings(VAE), UNDRAWN)
+    one, other = (Run(tmp_path / str(seed), (*words, f"--seed_everything={seed}")) for seed in range(2))
     assert (one.go(), other.go()) == (0, 0)
     places = differences(one, other)
     assert any(place.startswith("/state_dict") for place in places)

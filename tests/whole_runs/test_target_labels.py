@@ -15,6 +15,7 @@ from datamodules.batch import UnlabelledImageBatch
 from datamodules.datasets import LabelledImages
 
 ROOT = Path(__file__).parent.parent.parent
+pytestmark = pytest.mark.usefixtures("no_drawing")
 SHORT = ["--trainer.max_epochs=2", "--trainer.limit_train_batches=3", "--trainer.check_val_every_n_epoch=1"]
 
 

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from in_two import TWO, UNDRAWN, go_in_two
 
 from benchmarks.kill_resume import BATCHES, Run, differences, settings
 
 ROOT = Path(__file__).parent.parent.parent
 VAE = ROOT / "configs/vae/digits.yaml"
-TWO = ("--trainer.devices=2", "--trainer.strategy=ddp")
 
 
 def send(at: int, moment: str = "batch", **details: object) -> list[str]:
@@ -26,7 +26,7 @@ def send(at: int, moment: str = "batch", **details: object) -> list[str]:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run that nothing disturbs; its checkpoints come at the ends of its epochs only."""
-    run = Run(tmp_path_factory.mktemp("alone"), (*settings(str(VAE)), "--checkpoint.every_n_batches=0"))
+    run = Run(tmp_path_factory.mktemp("alone"), (*settings(str(VAE)), UNDRAWN, "--checkpoint.every_n_batches=0"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "disabled")
         assert run.go() == 0
@@ -59,7 +59,7 @@ def test_a_signalled_run_saves_and_continues(
 
 
 def test_gradients_that_accumulate_are_applied_first(run: Callable[..., Run]) -> None:
-    words = settings(str(VAE), accumulate=4)
+    words = [*settings(str(VAE), accumulate=4), UNDRAWN]
     alone, stopped = run("alone", VAE, *words[1:]), run("stopped", VAE, *words[1:])
     assert (alone.go(), stopped.go(*send(5))) == (0, 143)
     assert stopped.checkpoint["state_dict"]["batch_step"] == 8
@@ -74,15 +74,24 @@ def test_workers_outlive_a_signal_to_everyone(alone: Run, run: Callable[..., Run
     assert stopped.checkpoint["state_dict"]["batch_step"] == 5
 
 
+@pytest.fixture(scope="module")
+def two_alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Two processes that nothing disturbs."""
+    run = Run(tmp_path_factory.mktemp("two"), (*settings(str(VAE)), UNDRAWN, *TWO))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_MODE", "disabled")
+        assert go_in_two(run) == [0, 0], run.log.read_text()
+    return run
+
+
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_signal_to_one_of_two_processes_stops_both(run: Callable[..., Run], rank: int) -> None:
-    words = (*settings(str(VAE))[1:], *TWO)
-    alone, stopped = run("alone", VAE, *words), run("stopped", VAE, *words)
-    assert (alone.go(), stopped.go(*send(4, rank=rank))) == (0, 143)
+def test_a_signal_to_one_of_two_processes_stops_both(two_alone: Run, run: Callable[..., Run], rank: int) -> None:
+    stopped = run("stopped", VAE, *two_alone.words[1:])
+    assert stopped.go(*send(4, rank=rank)) == 143
     assert stopped.checkpoint["state_dict"]["batch_step"] in (5, 6)
     assert stopped.log.read_text().count("to continue:") == 1
-    assert stopped.go() == 0
-    assert differences(alone, stopped) == []
+    assert go_in_two(stopped) == [0, 0], stopped.log.read_text()
+    assert differences(two_alone, stopped) == []
 
 
 def test_the_printed_command_continues_within_ten_seconds_of_the_signal(run: Callable[..., Run]) -> None:
@@ -128,10 +137,8 @@ def test_the_job_script_requeues_a_job_that_ran_out_of_time_and_goes_on(tmp_path
     }.items():
         (commands / name).write_text(f"#!/bin/sh\n{line}\n")
         (commands / name).chmod(0o755)
-    flags = [*settings(str(VAE))[1:], f"--run.dir={tmp_path / 'runs'}"]
-    environment = (
-        os.environ | SLURM | {"PATH": f"{commands}:{os.environ['PATH']}", "PYTHONPATH": str(Path(__file__).parent)}
-    )
+    flags = [*settings(str(VAE))[1:], UNDRAWN, f"--run.dir={tmp_path / 'runs'}"]
+    environment = os.environ | SLURM | {"PATH": f"{commands}:{os.environ['PATH']}"}
     codes = []
     for more in (send(4), []):
         script = ["bash", "docs/slurm.sh", f"--config={VAE}", *flags, *more]
