@@ -18,6 +18,7 @@ from lit_models.parameter_groups import decay_groups
 from lit_models.single_loss import SingleLossTechnique
 from networks import (
     ImageShape,
+    Interface,
     KeyedNoise,
     MaskedDecoder,
     Noise,
@@ -25,6 +26,7 @@ from networks import (
     PatchEncoder,
     PatchMask,
     at_places,
+    data_input,
     images,
     kept_count,
     patch_attention,
@@ -97,6 +99,10 @@ class MaskedAutoencoder(SingleLossTechnique):
         """Features of whole images, (B, C, H, W) -> (B, dim)."""
         feature: Tensor = self.encoder(image)
         return feature
+
+    def interface(self) -> Interface:
+        """What `forward` takes and gives."""
+        return Interface((data_input("image", self.shape),), "features", "features of the whole image")
 
     def embed(self, image: Tensor) -> Tensor:
         """The same; what pictures and `predict` ask for."""

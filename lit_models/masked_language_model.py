@@ -8,7 +8,16 @@ from torch import Tensor, nn
 
 from lit_models.base import OptimizerFactory, SchedulerFactory, label_and_index
 from lit_models.token_technique import TokenTechnique, TokenTerms
-from networks import PAD, SPECIAL_TOKENS, MaskedTransformer, TokenMasking, mean_over_known, recorded_attention
+from networks import (
+    PAD,
+    SPECIAL_TOKENS,
+    Interface,
+    MaskedTransformer,
+    TokenMasking,
+    mean_over_known,
+    recorded_attention,
+    token_input,
+)
 
 MaskedNetworkFactory = Callable[[int, int | None], nn.Module]
 
@@ -115,6 +124,11 @@ class MaskedLanguageModel(TokenTechnique):
         """Logits of the token that stands at each place, (B, T) -> (B, T, V); number V is the mask."""
         logits: Tensor = self.network(token)
         return logits
+
+    def interface(self) -> Interface:
+        """What `forward` takes and gives."""
+        token = token_input("token", self.mask_token + 1, longest=self.context)
+        return Interface((token,), "logits", "logits of the token that stands at each place")
 
     def mask(self, batch: Any) -> MaskedBatch:
         """Hide tokens of a batch, with `noise`; one of which some are hidden already is left as it is."""

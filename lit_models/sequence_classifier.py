@@ -9,7 +9,7 @@ from lit_models.classifier import ClassifierTerms, classification_terms
 from lit_models.fine_tuning import FineTuned, check_rates
 from lit_models.masked_language_model import MaskedNetworkFactory
 from lit_models.pretrained_texts import masked_language_model, take_over
-from networks import MaskedTransformer, Pooling, TextClassifier, TextEncoder, TokenEncoder
+from networks import Interface, MaskedTransformer, Pooling, TextClassifier, TextEncoder, TokenEncoder, token_input
 
 
 class SequenceClassifier(FineTuned):
@@ -69,6 +69,7 @@ class SequenceClassifier(FineTuned):
             if not 0 <= share < 1:
                 raise ValueError(f"{name} is {share}: it is a share, in [0, 1)")
         encoder = _encoder(vocab_size, context, network, weights)
+        self.vocab_size = vocab_size
         self.network = TextClassifier(TextEncoder(encoder, pooling), num_classes, dropout)
         self.label_smoothing = label_smoothing
         self.backbone_rate = backbone_rate
@@ -93,6 +94,11 @@ class SequenceClassifier(FineTuned):
         """Logits of the classes of texts, int64 (B, T) -> (B, K); PAD on the right of shorter ones."""
         logits: Tensor = self.network(token)
         return logits
+
+    def interface(self) -> Interface:
+        """What `forward` takes and gives."""
+        token = token_input("token", self.vocab_size, longest=self.network.backbone.context)
+        return Interface((token,), "logits", "logits of the classes", of_classes=True)
 
     def embed(self, token: Tensor) -> Tensor:
         """Vectors that the classes are told from, (B, T) -> (B, D)."""

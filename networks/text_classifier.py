@@ -41,6 +41,7 @@ class TextEncoder(Freezable):
 
     Attributes:
         out_features: width of the vector, D.
+        context: most tokens of a text; None for no limit.
 
     Raises:
         ValueError: if there is no such pooling.
@@ -52,6 +53,7 @@ class TextEncoder(Freezable):
         super().__init__(network, type(network).__name__)
         self.pooling = pooling
         self.out_features = network.width
+        self.context = network.context
 
     def forward(self, token: Tensor) -> Tensor:
         """Vectors of texts, int64 (B, T) -> (B, D); PAD on the right of shorter ones."""
