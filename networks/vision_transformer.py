@@ -144,7 +144,7 @@ class PatchEncoder(nn.Module):
         if kept is not None:
             x = x.gather(1, kept.unsqueeze(2).expand(-1, -1, self.dim))
         if self.class_token is not None:
-            x = torch.cat((self.class_token.to(x.dtype).expand(len(x), -1, -1), x), 1)
+            x = torch.cat((self.class_token.to(x.dtype).expand(x.shape[0], -1, -1), x), 1)
         dropped: Tensor = self.dropout(x)
         return dropped
 
