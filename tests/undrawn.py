@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
-import pytest
 from lightning import Callback
 from matplotlib.figure import Figure
 from PIL import Image
@@ -17,9 +17,8 @@ def write_a_pixel(figure: Figure, file: Any, **settings: Any) -> None:
 @contextmanager
 def undrawn() -> Iterator[None]:
     """Figures of this process are written as a single pixel, and no t-SNE is made for them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", write_a_pixel)
-        patch.setattr("sklearn.manifold.TSNE.fit_transform", lambda tsne, features: features[:, :2])
+    first_two = "sklearn.manifold.TSNE.fit_transform", lambda tsne, features: features[:, :2]
+    with patch.object(Figure, "savefig", write_a_pixel), patch(*first_two):
         yield
 
 
