@@ -14,7 +14,7 @@ from datamodules import ImageBatch
 from lit_models import Classifier, TransferClassifier, ViT
 from networks import ConvClassifier, CutMix, Mixed, Mixing, MixUp, VisionTransformer
 
-KINDS = pytest.mark.parametrize("kind", [Classifier, ViT, TransferClassifier])
+KINDS = pytest.mark.parametrize("kind", [Classifier, ViT])
 
 
 class Quarter(Mixing):
