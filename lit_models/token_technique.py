@@ -98,7 +98,7 @@ class TokenTechnique(SingleLossTechnique):
         self.batch_step += 1
         return terms.total * weight
 
-    def _shared(self, terms: TokenTerms, tokens: int) -> tuple[TokenTerms, Tensor]:
+    def _shared(self, terms: TokenTerms, tokens: int | Tensor) -> tuple[TokenTerms, Tensor]:
         """This process's part of the terms of a batch of all processes, and that batch's weight in its step."""
         here, everywhere = self._counts(tokens)
         self._first = everywhere if self._first is None else self._first
