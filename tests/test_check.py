@@ -12,6 +12,8 @@ import cli
 from datamodules import Digits
 from lit_models import Autoencoder
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 ErrorsOf = Callable[[list[str]], list[str]]
 AUTOENCODER = ["--config=configs/autoencoder/digits.yaml"]
 

@@ -12,6 +12,8 @@ import yaml
 import cli
 from callbacks import RunFolder, RunSettings
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 DIGITS = ["--config", "configs/vae/digits.yaml", "--config", "configs/overlay/debug.yaml", "--trainer.max_epochs=2"]
 
 

@@ -8,6 +8,8 @@ import torch
 
 import cli
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 ErrorsOf = Callable[[list[str]], list[str]]
 VAE = ["--config=configs/vae/digits.yaml", "--config=configs/overlay/debug.yaml"]
 

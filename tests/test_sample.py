@@ -14,6 +14,8 @@ from callbacks.sampling import Sampler
 from datamodules import Digits, GaussianRing, InMemoryImages
 from lit_models import VAE
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 FIT = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=1"]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from matplotlib.image import imread
 from recorder import Recorder
+from undrawn import undrawn
 
 from benchmarks import commands, pretraining, pretraining_plan
 from benchmarks.pretraining_plan import Cell, Stack
@@ -53,6 +54,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> FittingRecorder:
     return one
 
 
+@undrawn()
 def test_one_pretraining_serves_all_depths_and_budgets(ran: FittingRecorder, tmp_path: Path) -> None:
     pretraining.main([f"--dir={tmp_path}", "--seeds", "0", "1"])
     stacks = ran.fits("stack-")
@@ -109,6 +111,7 @@ def test_few_labels(
     assert words["--trainer.limit_val_batches"] == "0"
 
 
+@undrawn()
 def test_what_was_tested_is_not_trained_again(
     ran: FittingRecorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -213,6 +216,7 @@ def test_a_file_without_some_values(tmp_path: Path) -> None:
     assert read_metrics(tmp_path / "none.csv") == {}
 
 
+@undrawn()
 def test_quick_is_a_part_of_all(ran: FittingRecorder, tmp_path: Path) -> None:
     pretraining.main([f"--dir={tmp_path}", "--quick"])
     assert len(ran.fits("stack-")) == 6
@@ -220,6 +224,7 @@ def test_quick_is_a_part_of_all(ran: FittingRecorder, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"benchmark-pretraining-quick"}
 
 
+@undrawn()
 def test_a_few_real_steps(mnist_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--depths=2", "--budgets=100", "--steps=20", "--epochs=1", "--seeds=0"]
     words += [f"--root={mnist_root}", f"--dir={tmp_path}"]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from recorder import Recorder
+from undrawn import undrawn
 
 import networks
 from benchmarks import attention_vs_recurrence, commands
@@ -129,6 +130,7 @@ def test_rates_are_chosen_on_validation_data_before_anything_is_tested(ran: Cont
     assert all(given(words)["ckpt_path"].endswith("last.ckpt") for words in ran.words if words[0] != "fit")
 
 
+@undrawn()
 def test_what_was_interrupted_goes_on(ran: ContestRecorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [f"--dir={tmp_path}", "--tasks", "language", "reverse", "--seeds=0", "--steps=40"]
     main([*words, "--report"])
@@ -268,6 +270,7 @@ def test_speeds_name_the_faster_network() -> None:
     assert "| 1,024 | 98 | 100 | neither |" in text
 
 
+@undrawn()
 def test_real_networks_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.contests.LENGTHS", (32,))
     words = [f"--dir={tmp_path}", "--tasks", "recall", "--seeds=0", "--rates=1", "--steps=2"]

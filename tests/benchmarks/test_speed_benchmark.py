@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from undrawn import undrawn
 
 import cli
 from benchmarks import hand_loop, loading, text_hand_loop, throughput
@@ -22,6 +23,7 @@ def test_a_row_without_a_yardstick() -> None:
     assert str(Row("start, s", [7.25, 6.5, 9.0], [], truediv, "< 10")) == "| start, s | 7.25 (6.5 to 9) |  |  | < 10 |"
 
 
+@undrawn()
 def test_both_trainings_print_the_time_of_each_epoch(
     mnist_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -35,6 +37,7 @@ def test_both_trainings_print_the_time_of_each_epoch(
     assert all(0 < float(seconds) < 60 for *_, seconds in timed)
 
 
+@undrawn()
 def test_both_trainings_on_text_are_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = throughput.fit("language_model/python_docs", str(tmp_path), 2)
     cli.main([*words, "--trainer.limit_train_batches=3", "--trainer.limit_val_batches=0"])
