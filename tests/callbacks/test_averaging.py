@@ -14,6 +14,8 @@ import cli
 from callbacks import Checkpoint, CheckpointAveraging, Resumption
 from callbacks.averaging import mean_weights
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 VAE = ["--config=configs/vae/digits.yaml", "--config=configs/overlay/debug.yaml", "--model.init_args.nll_samples=0"]
 
 

@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader
 import cli
 from callbacks import LayerGradients, MetricsFile
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 X = torch.tensor([[1.0, 2.0]])
 GRADIENTS = {
     # y = a (w . x) + c with w = (3, 4), a = 0.5, and the loss y: dw = a x = (0.5, 1), da = w . x = 11

@@ -10,6 +10,8 @@ from phases import InPhases, fit_in_phases
 import cli
 from callbacks import Checkpoint, EarlyStopping, Monitors, Preflight, SettingsError
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 VAE = ["--config=configs/vae/digits.yaml", "--config=configs/overlay/debug.yaml", "--trainer.max_epochs=1"]
 
 

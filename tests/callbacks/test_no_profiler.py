@@ -6,6 +6,8 @@ from lightning.pytorch.profilers import SimpleProfiler
 import cli
 from callbacks import NoProfiler
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 WORDS = ["fit", "--config=configs/vae/digits.yaml", "--config=configs/overlay/debug.yaml", "--trainer.max_epochs=1"]
 
 

@@ -7,6 +7,8 @@ import pytest
 
 import cli
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 
 def test_the_features_stand_beside_the_distances(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--config=configs/gan/digits.yaml", "--config=configs/overlay/debug.yaml", f"--run.dir={tmp_path}"]

@@ -16,6 +16,8 @@ from callbacks import CommandTrainer, TextSampler, text_sampling
 from callbacks.text_lines import in_one_line, read_lines
 from datamodules import GaussianRing
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 ErrorsOf = Callable[[list[str]], list[str]]
 
 

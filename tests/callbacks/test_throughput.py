@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 import cli
 from callbacks import MetricsFile, Throughput
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 BATCH = 5
 PAUSE = 0.02  # seconds
 

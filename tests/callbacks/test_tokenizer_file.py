@@ -12,6 +12,8 @@ from small_text import Letters
 import cli
 from callbacks import RunFolder, TokenizerFile
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 NEW = ["--model=small_text.Writer", "--data=small_text.Letters", "--data.init_args.letters=abcdef gh"]
 
 

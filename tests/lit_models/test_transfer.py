@@ -16,6 +16,8 @@ from lit_models import TransferClassifier
 from networks import ConvClassifier, ImageShape, at_domain
 from networks.torchvision_networks import torchvision_weights
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 
 @pytest.fixture
 def squeezenet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
