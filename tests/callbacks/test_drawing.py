@@ -80,7 +80,7 @@ def test_the_png_of_samples_is_the_grid_itself(tmp_path: Path) -> None:
 
 
 def test_panel_of_reconstructions_has_unresampled_rows_beside_their_labels(tmp_path: Path) -> None:
-    rows = {"input": torch.rand(4, 1, 8, 8), "noisy input": torch.rand(4, 1, 8, 8), "out": torch.rand(4, 1, 8, 8)}
+    rows = {"input": torch.rand(4, 1, 8, 8), "corrupted input": torch.rand(4, 1, 8, 8), "out": torch.rand(4, 1, 8, 8)}
     figure = reconstruction_panel(rows)
     pixels = written_pixels(figure, tmp_path)
     grid = image_grid(torch.cat(list(rows.values())), 4)

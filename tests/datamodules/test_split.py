@@ -40,5 +40,5 @@ def test_nothing_held_out() -> None:
 
 @pytest.mark.parametrize("fraction", [0.1, 0.95])
 def test_empty_part_is_an_error(fraction: float) -> None:
-    with pytest.raises(ValueError, match=f"{fraction} of 4 images"):
+    with pytest.raises(ValueError, match=f"fraction={fraction} of 4 examples"):
         stratified_split(torch.tensor([0, 0, 1, 1]), fraction, 0)
