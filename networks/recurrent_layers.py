@@ -49,6 +49,10 @@ class RecurrentStack(nn.Module):
             (B, T, hidden) of the last layer, and the state of all layers after the last position.
         """
         if self.cell == "lstm":
+            if torch.is_autocast_enabled("cpu"):  # whose LSTM has bfloat16 on processors with AVX-512 only
+                with torch.autocast("cpu", enabled=False):
+                    state = None if hidden is None else tuple(part.float() for part in hidden)
+                    return cast("tuple[Tensor, Hidden]", self.rnn(x.float(), state))
             return cast("tuple[Tensor, Hidden]", self.rnn(x, hidden))
         y, last = self.rnn(x, None if hidden is None else hidden[0])
         return y, (last,)

@@ -21,8 +21,9 @@ FIRST = {path.parent.name: path for path in sorted((*CONFIGS.glob("*/digits.yaml
 
 
 def small(config: Path) -> list[str]:
-    """What makes data small that would be drawn in numbers, as each launch draws them anew."""
-    chosen = yaml.safe_load(config.read_text())["data"]["class_path"]
-    if not issubclass(getattr(datamodules, chosen.rpartition(".")[2]), SizedParts):
-        return []
-    return [f"--data.init_args.{part}_size={size}" for part, size in (("train", 2000), ("val", 100), ("test", 100))]
+    """What makes texts short, and data few that each launch would draw anew."""
+    data = yaml.safe_load(config.read_text())["data"]
+    sizes = {"context": 32} if "context" in data["init_args"] else {}
+    if issubclass(getattr(datamodules, data["class_path"].rpartition(".")[2]), SizedParts):
+        sizes |= {"train_size": 2000, "val_size": 100, "test_size": 100}
+    return [f"--data.init_args.{name}={size}" for name, size in sizes.items()]

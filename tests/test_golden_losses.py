@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from offline import FIRST
+from offline import FIRST, small
 
 import cli
 from benchmarks.kill_resume import Run
@@ -19,8 +19,10 @@ pytestmark = pytest.mark.usefixtures("no_drawing")
 
 
 def first_steps(technique: str, precision: str, runs: Path) -> Run:
-    run = Run(runs, (f"--config={FIRST[technique]}", "--trainer.accelerator=cpu", "--trainer.devices=1"))
-    words = ("--trainer.max_steps=20", "--trainer.log_every_n_steps=1", f"--trainer.precision={precision}")
+    config = FIRST[technique]
+    run = Run(runs, (f"--config={config}", "--trainer.accelerator=cpu", "--trainer.devices=1", *small(config)))
+    words = ["--trainer.max_steps=20", "--trainer.log_every_n_steps=1", f"--trainer.precision={precision}"]
+    words += ["--trainer.limit_val_batches=1"]
     cli.main(["fit", *run.words, *words, f"--run.dir={runs}", "--run.experiment=run", "--run.id=run"])
     return run
 

@@ -172,7 +172,7 @@ def predicted_by(model: LightningModule) -> str:
 def quick(given: Mapping[str, Any]) -> list[str]:
     """Words that bring down what takes its time whatever a few batches hold."""
     words = ["--data.init_args.batch_size=8", "--data.init_args.eval_batch_size=16", "--pictures.n_samples=9"]
-    words += ["--data.init_args.context=32"] if "context" in given["data"]["init_args"] else []
+    words += ["--data.init_args.image_size=32"] if "image_size" in given["data"]["init_args"] else []
     model = given["model"]["init_args"]
     # what untrained networks write hardly ever ends
     counts = {"max_tokens": 6, "gibbs_steps": 10, "ais_chains": 10, "ais_temperatures": 20}
