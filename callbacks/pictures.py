@@ -45,7 +45,7 @@ SWEEP = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 class Pictures(DrawingCallback):
     """Draws whatever the model's methods allow, into the run's ``media/`` folder and to Weights & Biases.
 
-    - ``reconstructions.png`` if it is ``Reconstructive``: input, corrupted input if it is ``Corrupting``, reconstruction
+    - ``reconstructions.png`` if it is ``Reconstructive``: input, what ``Corrupting`` made of it, reconstruction
     - ``samples.png`` if it is ``Generative``: new images, or new points over those of the data
     - ``samples.gif``: what became of ``samples.png`` in the course of training, the noise being the same
     - ``interpolation.png`` if it is ``LatentGenerative``: images on the way between codes of the prior
